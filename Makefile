@@ -18,7 +18,7 @@ OPT        ?= -O2
 CPPFLAGS   += -Iinclude -Iagent -I$(O)/gen -D_GNU_SOURCE -DSLID_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS))
 CFLAGS     += -std=gnu11 -g $(OPT) $(WARN) -fno-omit-frame-pointer $(SAN)
 LDLIBS     += $(shell pkg-config --libs $(PKGS)) -lsnappy -lelf -lz -lpthread -lm
-BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -std=gnu11 -Wall -Wextra -Werror -Iinclude -Ibpf \
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
               -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 ROOMS      := base capture workload sli export serve config print

@@ -67,7 +67,7 @@ enum slid_connect {
 	SLID_CONNECT_OK = 0,
 	SLID_CONNECT_REFUSED,   /* RST in answer to the SYN */
 	SLID_CONNECT_TIMED_OUT, /* SYN sent again, never answered */
-	SLID_CONNECT_RESET,     /* RST before the first byte came back, after the handshake */
+	SLID_CONNECT_RESET,     /* RST while both sides were opening (RFC 9293 section 3.5) */
 	SLID_CONNECT_ABORTED,   /* given up locally, or no route to the peer */
 	SLID_CONNECT_CNT
 };
@@ -84,7 +84,6 @@ enum slid_drop {
 	SLID_DROP_RESPONSE_LOST,    /* requests whose responses fell into such a gap */
 	SLID_DROP_UNMATCHED,        /* a response that answers no request seen */
 	SLID_DROP_SEGMENT_LIMIT,    /* a segment with more messages than one run can read */
-	SLID_DROP_RACE,             /* state was in use by another CPU for too long */
 	SLID_DROP_READ,             /* packet bytes could not be read */
 	SLID_DROP_CNT
 };
@@ -141,7 +140,7 @@ struct slid_port {
 };
 
 /* Upper bounds of the bucket layout. */
-#define SLID_BUCKETS_MAX 448 /* a value of 448 * 8 + 8 bytes per CPU */
+#define SLID_BUCKETS_MAX 512 /* a power of two; a value of 512 * 8 + 8 bytes per CPU */
 #define SLID_BOUND_CELLS 1024 /* 64 powers of two, 16 cells in each */
 #define SLID_CELL_STEPS  16 /* bounds that may fall into one cell */
 
