@@ -128,7 +128,8 @@ static inline void fake__fill(struct fake *fake, uint64_t round)
 	struct snapshot *snapshot = &fake->snapshot;
 	struct snapshot_port *port;
 
-	fake__series(fake, &fake->web, SLID_ROLE_SERVER, SLID_WHAT_REQUEST, SLID_METHOD_GET, 200, 0);
+	fake__series(fake, &fake->web, SLID_ROLE_SERVER, SLID_WHAT_REQUEST, SLID_METHOD_GET, 200,
+		     0);
 	fake__count(fake, 0, 1000000, 10 * round);   /* exactly on a bound */
 	fake__count(fake, 0, 1000001, 20 * round);   /* 1 ns over it */
 	fake__count(fake, 0, 700000000, 5 * round);
@@ -158,7 +159,8 @@ static inline void fake__fill(struct fake *fake, uint64_t round)
 	port = fake__port(fake, &fake->odd, SLID_ROLE_CLIENT, 443);
 	port->in_flight = 1;
 	port->counts = (struct slid_port){ .connects = { 21, 22, 23, 24, 25 }, .closed = 9 };
-	snapshot->progs[0] = (struct snapshot_prog){ "slid_ingress", true, 1.25, 4000 * round, 9000 };
+	snapshot->progs[0] =
+		(struct snapshot_prog){ "slid_ingress", true, 1.25, 4000 * round, 9000 };
 	snapshot->progs[1] = (struct snapshot_prog){ "slid_egress", false, 0, 0, 9000 };
 	snapshot->prog_cnt = 2;
 	snapshot->maps[0] = (struct snapshot_map){ "slid_series", 8, 16384, 81920 };

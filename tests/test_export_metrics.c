@@ -31,7 +31,8 @@ static void on_family(void *ctx, const struct metric_family *family)
 	record->families[record->family_cnt++] = family;
 }
 
-static void on_point(void *ctx, const struct metric_family *family, const struct metric_point *point)
+static void on_point(void *ctx, const struct metric_family *family,
+		     const struct metric_point *point)
 {
 	struct record *record = ctx;
 	size_t i = record->point_cnt++;
@@ -99,9 +100,12 @@ static void every_family_of_the_workloads(void **state)
 	fake__fill(fake, 1);
 	got = walk(fake, NULL);
 	assert_point(got, "http_requests_total{code=200," WEB "method=GET," WEB_REST WEB_END, 37);
-	assert_point(got, "http_requests_total{code=599,container=nginx,error_type=no_response,job=web,"
-			  "method=POST," WEB_REST WEB_END, 3);
-	assert_point(got, "http_request_duration_seconds{code=200," WEB "method=GET," WEB_REST WEB_END,
+	assert_point(got,
+		     "http_requests_total{code=599,container=nginx,error_type=no_response,job=web,"
+		     "method=POST," WEB_REST WEB_END,
+		     3);
+	assert_point(got,
+		     "http_request_duration_seconds{code=200," WEB "method=GET," WEB_REST WEB_END,
 		     37);
 	assert_point(got, "http_client_requests_total{code=499,error_type=client_closed," ODD
 			  "method=_OTHER,node=n1,port=8080," ODD_END, 1);
@@ -137,7 +141,8 @@ static void every_family_of_the_ports(void **state)
 			  "role=server," WEB_END, 1);
 	assert_point(got, "tcp_resets_total{container=nginx,direction=sent,job=web," WEB_REST
 			  "role=server," WEB_END, 2);
-	assert_point(got, "tcp_retransmitted_segments_total{" WEB WEB_REST "role=server," WEB_END, 3);
+	assert_point(got, "tcp_retransmitted_segments_total{" WEB WEB_REST "role=server," WEB_END,
+		     3);
 	assert_int_equal(family_points(got, "slid_connections_total"), 2 * 4);
 	assert_point(got, "slid_connections_total{" WEB "namespace=shop,node=n1,pod=web-5d9c-x2x7k,"
 			  "port=8080,protocol=http1,role=server," WEB_END, 2);
@@ -183,7 +188,8 @@ static void own_metrics(void **state)
 	assert_int_equal(family_points(got, "slid_build_info"), 1);
 	assert_int_equal(family_points(got, "slid_bpf_runs_total"), 1);
 	assert_point(got, "slid_bpf_runs_total{job=slid,node=n1,program=slid_ingress}", 4000);
-	assert_point(got, "slid_bpf_run_seconds_total{job=slid,node=n1,program=slid_ingress}", 1.25);
+	assert_point(got, "slid_bpf_run_seconds_total{job=slid,node=n1,program=slid_ingress}",
+		     1.25);
 	assert_point(got, "slid_bpf_map_entries{job=slid,map=slid_series,node=n1}", 8);
 	assert_point(got, "slid_bpf_map_entries_max{job=slid,map=slid_series,node=n1}", 16384);
 	assert_point(got, "slid_bpf_map_memory_bytes{job=slid,map=slid_series,node=n1}", 81920);
@@ -201,9 +207,12 @@ static void own_metrics(void **state)
 	assert_point(got, "process_cpu_seconds_total{job=slid,node=n1}", 1.5);
 	assert_point(got, "process_start_time_seconds{job=slid,node=n1}", 1.7e9);
 	assert_point(got, "slid_remote_write_samples_sent_total{job=slid,node=n1}", 100);
-	assert_point(got, "slid_remote_write_samples_dropped_total{job=slid,node=n1,reason=queue_full}",
+	assert_point(got,
+		     "slid_remote_write_samples_dropped_total{job=slid,node=n1,reason=queue_full}",
 		     4);
-	assert_point(got, "slid_remote_write_samples_dropped_total{job=slid,node=n1,reason=shutdown}", 5);
+	assert_point(got,
+		     "slid_remote_write_samples_dropped_total{job=slid,node=n1,reason=shutdown}",
+		     5);
 	assert_point(got, "slid_remote_write_send_seconds_total{job=slid,node=n1}", 0.5);
 	assert_point(got, "slid_remote_write_last_success_timestamp_seconds{job=slid,node=n1}",
 		     1700000000.5);

@@ -119,8 +119,9 @@ static void expect(const struct given *given, const char *method, const char *pa
 {
 	struct buf headers, body;
 
-	assert_int_equal(fetch(http_server__port(given->server), method, path, accept, &headers, &body),
-			 status);
+	assert_int_equal(
+		fetch(http_server__port(given->server), method, path, accept, &headers, &body),
+		status);
 	if (header && !strstr(headers.data, header))
 		fail_msg("%s is not in\n%s", header, headers.data);
 	if (text && (!body.len || !strstr(body.data, text)))
@@ -150,7 +151,8 @@ static void metrics_that_cannot_be_read(void **state)
 	struct given *given = *state;
 
 	given->collect_err = -ENOMEM;
-	expect(given, "GET", "/metrics", 500, NULL, "text/plain", "cannot read the metrics: ENOMEM\n");
+	expect(given, "GET", "/metrics", 500, NULL, "text/plain",
+	       "cannot read the metrics: ENOMEM\n");
 }
 
 static void health_and_readiness(void **state)
@@ -200,8 +202,15 @@ static int listens(const char *at)
 
 static void addresses_and_their_errors(void **state)
 {
-	static const char *const bad[] = { "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "::1:80",
-					   "127.0.0.1:65536", "127.0.0.1:-1", "[::1]", "1.2.3.4:999999" };
+	static const char *const bad[] = { "",
+					   "127.0.0.1",
+					   "127.0.0.1:",
+					   "127.0.0.1:x",
+					   "::1:80",
+					   "127.0.0.1:65536",
+					   "127.0.0.1:-1",
+					   "[::1]",
+					   "1.2.3.4:999999" };
 	const struct given *given = *state;
 	char taken[32];
 
@@ -227,7 +236,8 @@ static void accept_headers(void **state)
 		{ "", TEXT_PROMETHEUS },
 		{ "*/*", TEXT_PROMETHEUS },
 		{ OM, TEXT_OPENMETRICS },
-		{ " Application/OpenMetrics-Text ; Version=\"1.0.0\" ; charset=utf-8", TEXT_OPENMETRICS },
+		{ " Application/OpenMetrics-Text ; Version=\"1.0.0\" ; charset=utf-8",
+		  TEXT_OPENMETRICS },
 		{ OM ";version=0.0.1", TEXT_PROMETHEUS },
 		{ OM ";version=2.0.0", TEXT_PROMETHEUS },
 		{ OM ";q=0", TEXT_PROMETHEUS },
@@ -236,12 +246,16 @@ static void accept_headers(void **state)
 		{ "text/plain;q=0.35," OM ";q=0.36", TEXT_OPENMETRICS },
 		/* Prometheus 2.42 and 3.5 */
 		{ OM ";version=1.0.0," OM ";version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,"
-		  "*/*;q=0.1", TEXT_OPENMETRICS },
+		     "*/*;q=0.1",
+		  TEXT_OPENMETRICS },
 		{ OM ";version=1.0.0;escaping=allow-utf-8;q=0.6," OM ";version=0.0.1;q=0.5,"
-		  "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,"
-		  "*/*;q=0.2", TEXT_OPENMETRICS },
+		     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/"
+		     "plain;version=0.0.4;q=0.3,"
+		     "*/*;q=0.2",
+		  TEXT_OPENMETRICS },
 		/* a browser; then rubbish */
-		{ "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", TEXT_PROMETHEUS },
+		{ "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+		  TEXT_PROMETHEUS },
 		{ ",,;;==\"" OM, TEXT_PROMETHEUS },
 		{ OM ";q=\"", TEXT_PROMETHEUS },
 		{ OM ";version=\"", TEXT_PROMETHEUS },

@@ -90,9 +90,11 @@ static int on_batch(void *ctx, struct batch *batch)
 		free(batch);
 		return -EIO;
 	}
-	assert_int_equal(snappy_uncompressed_length((char *)batch->body, batch->body_bytes, &bytes), 0);
+	assert_int_equal(snappy_uncompressed_length((char *)batch->body, batch->body_bytes, &bytes),
+			 0);
 	packed = malloc(bytes);
-	assert_int_equal(snappy_uncompress((char *)batch->body, batch->body_bytes, packed, &bytes), 0);
+	assert_int_equal(snappy_uncompress((char *)batch->body, batch->body_bytes, packed, &bytes),
+			 0);
 	request = prometheus__write_request__unpack(NULL, bytes, (unsigned char *)packed);
 	assert_non_null(request);
 	assert_int_equal(request->n_timeseries, batch->sample_cnt);
@@ -161,7 +163,8 @@ static void assert_same_as_text(const struct got *got, const struct fake *fake,
 
 	buf__init(&text, (size_t)256 << 20);
 	assert_int_equal(text__render(&env, &fake->snapshot, self, TEXT_PROMETHEUS, &text), 0);
-	for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *blank = strrchr(line, ' ');
 
 		if (*line == '#')
@@ -262,12 +265,14 @@ static void stale_markers_once_and_bit_exact(void **state)
 	got__clear(got);
 	assert_int_equal(remote_write__push(rw, &less->snapshot, NULL, on_batch, got), 0);
 	live = got->cnt - stale_cnt(got);
-	/* 7 buckets, sum, count; in flight, 5 results, closed, 2 directions, retransmitted, 4 protocols */
+	/* 7 buckets, sum, count; in flight, 5 results, closed, 2 directions, retransmitted, 4
+	 * protocols */
 	assert_int_equal(stale_cnt(got), 9 + 14);
 	for (size_t i = live; i < got->cnt; i++) {
 		assert_true(bits(got->value[i]) == STALE_BITS);
 		assert_int_equal(got->time_ms[i], 1700000115000);
-		assert_true(strstr(got->line[i], "port=\"443\"") || strstr(got->line[i], "tcp_rtt"));
+		assert_true(strstr(got->line[i], "port=\"443\"") ||
+			    strstr(got->line[i], "tcp_rtt"));
 	}
 	for (size_t i = live; i < got->cnt; i++)
 		free(got->line[i]);

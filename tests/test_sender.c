@@ -91,7 +91,8 @@ static enum MHD_Result answer(struct MHD_Connection *conn, const struct step *st
 	if (step->retry_after) {
 		strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
 		MHD_add_response_header(response, "Retry-After",
-					strcmp(step->retry_after, "date") ? step->retry_after : date);
+					strcmp(step->retry_after, "date") ? step->retry_after
+									  : date);
 	}
 	ret = MHD_queue_response(conn, step->status, response);
 	MHD_destroy_response(response);
@@ -128,7 +129,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
 		return MHD_YES;
 	}
 	pthread_mutex_lock(&receiver->lock);
-	i = receiver->request_cnt++;
+	i = __atomic_fetch_add(&receiver->request_cnt, 1, __ATOMIC_ACQ_REL);
 	step = i < receiver->step_cnt ? &receiver->steps[i] : &ok;
 	pthread_mutex_unlock(&receiver->lock);
 	return answer(conn, step);
@@ -156,8 +157,9 @@ static struct receiver *receiver__new(const struct step *steps, size_t step_cnt)
 	pthread_mutex_init(&receiver->lock, NULL);
 	receiver->steps = steps;
 	receiver->step_cnt = step_cnt;
-	receiver->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request,
-					    receiver, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
+	receiver->daemon =
+		MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, receiver,
+				 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
 	assert_non_null(receiver->daemon);
 	return receiver;
 }
@@ -171,8 +173,11 @@ static void receiver__free(struct receiver *receiver)
 
 static struct sender *sender_to(uint16_t port, size_t queue_bytes, unsigned int flush_ms)
 {
-	struct sender_opts opts = { .queue_bytes = queue_bytes, .flush_ms = flush_ms,
-				    .timeout_ms = 700, .backoff_min_ms = 20, .backoff_max_ms = 100 };
+	struct sender_opts opts = { .queue_bytes = queue_bytes,
+				    .flush_ms = flush_ms,
+				    .timeout_ms = 700,
+				    .backoff_min_ms = 20,
+				    .backoff_max_ms = 100 };
 	struct sender *sender;
 	char url[64];
 
@@ -269,7 +274,8 @@ static void retries_5xx_429_and_closed_connections(void **state)
 	assert_non_null(strstr(receiver->requests[1].headers, "Retry-Attempt: 1\n"));
 	assert_non_null(strstr(receiver->requests[3].headers, "Retry-Attempt: 3\n"));
 	assert_null(strstr(receiver->requests[5].headers, "Retry-Attempt"));
-	/* libcurl itself repeats a request when a connection used before is closed without a byte. */
+	/* libcurl itself repeats a request when a connection used before is closed without a byte.
+	 */
 	assert_in_range(stats.samples_retried, 30, 40);
 	assert_int_equal(stats.samples_sent, 20);
 	assert_int_equal(stats.samples_failed, 0);
@@ -281,8 +287,11 @@ static void retries_5xx_429_and_closed_connections(void **state)
 static void drops_and_counts_other_4xx(void **state)
 {
 	static const struct step steps[] = { { .status = 400, .body = "out of order\nsample" },
-					     { .status = 401 }, { .status = 404 }, { .status = 413 },
-					     { .status = 415 }, { .status = 302 } };
+					     { .status = 401 },
+					     { .status = 404 },
+					     { .status = 413 },
+					     { .status = 415 },
+					     { .status = 302 } };
 	struct receiver *receiver = receiver__new(steps, 6);
 	struct sender *sender = sender_to(receiver->port, 0, 0);
 	struct sender_stats stats;
@@ -324,8 +333,11 @@ static void waits_as_long_as_retry_after_says(void **state)
 
 static void backs_off_longer_each_time(void **state)
 {
-	static const struct step steps[] = { { .status = 500 }, { .status = 500 }, { .status = 500 },
-					     { .status = 500 }, { .status = 500 } };
+	static const struct step steps[] = { { .status = 500 },
+					     { .status = 500 },
+					     { .status = 500 },
+					     { .status = 500 },
+					     { .status = 500 } };
 	struct receiver *receiver = receiver__new(steps, 5);
 	struct sender *sender = sender_to(receiver->port, 0, 0);
 	const struct request *requests = receiver->requests;
@@ -412,7 +424,8 @@ static void one_bad_batch_does_not_hold_up_the_rest(void **state)
 
 static void stop_flushes_what_waits(void **state)
 {
-	static const struct step steps[] = { { .status = 503 }, { .status = 204, .delay_ms = 100 } };
+	static const struct step steps[] = { { .status = 503 },
+					     { .status = 204, .delay_ms = 100 } };
 	struct receiver *receiver = receiver__new(steps, 2);
 	struct sender *sender = sender_to(receiver->port, 0, 2000);
 	struct sender_stats stats;
@@ -493,8 +506,11 @@ static void bad_urls_are_refused(void **state)
 /* One line per change of state, not per attempt; and no password in it. */
 static void logs_changes_only(void **state)
 {
-	static const struct step steps[] = { { .status = 204 }, { .status = 503, .body = "full\r\nx" },
-					     { .status = 503 }, { .status = 500 }, { .status = 204 } };
+	static const struct step steps[] = { { .status = 204 },
+					     { .status = 503, .body = "full\r\nx" },
+					     { .status = 503 },
+					     { .status = 500 },
+					     { .status = 204 } };
 	struct receiver *receiver = receiver__new(steps, 5);
 	struct sender_opts opts = { .backoff_min_ms = 5, .backoff_max_ms = 10 };
 	char url[96], log[4096] = "", expected[512];
@@ -521,7 +537,8 @@ static void logs_changes_only(void **state)
 	fclose(file);
 	snprintf(expected, sizeof(expected),
 		 "slid: remote-write: http://127.0.0.1:%1$u/w takes what is sent\n"
-		 "slid: remote-write: http://127.0.0.1:%1$u/w answers 503, so trying again until it works: full  x\n"
+		 "slid: remote-write: http://127.0.0.1:%1$u/w answers 503, so trying again until "
+		 "it works: full  x\n"
 		 "slid: remote-write: http://127.0.0.1:%1$u/w works again\n",
 		 receiver->port);
 	assert_string_equal(log, expected);

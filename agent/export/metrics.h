@@ -59,7 +59,8 @@ struct metric_sink {
 	void *ctx;
 	/* family - once per family that has points, before them; families are static. */
 	void (*family)(void *ctx, const struct metric_family *family);
-	void (*point)(void *ctx, const struct metric_family *family, const struct metric_point *point);
+	void (*point)(void *ctx, const struct metric_family *family,
+		      const struct metric_point *point);
 };
 
 #define METRIC_LABELS_MAX 16 /* the most any point has is 13 */
@@ -68,7 +69,7 @@ struct metric_sink {
 /* The "le" of a layout: its classic bounds and +Inf. */
 struct metric_les {
 	size_t cnt;
-	size_t bucket[SLID_BUCKETS_MAX];                 /* index of the layout's bucket that ends there */
+	size_t bucket[SLID_BUCKETS_MAX]; /* index of the layout's bucket that ends there */
 	char text[SLID_BUCKETS_MAX][METRIC_NUMBER_CAP]; /* "0.005", "1.0", "+Inf" */
 };
 

@@ -60,7 +60,8 @@ int queue__push(struct queue *queue, struct batch *batch, uint64_t *ret_dropped)
 	size_t held_bytes = queue->held ? queue->head->body_bytes : 0;
 	uint64_t dropped = 0;
 
-	if (batch->body_bytes > fill->cap_bytes || held_bytes > fill->cap_bytes - batch->body_bytes) {
+	if (batch->body_bytes > fill->cap_bytes ||
+	    held_bytes > fill->cap_bytes - batch->body_bytes) {
 		*ret_dropped = batch->sample_cnt;
 		free(batch);
 		return -E2BIG;

@@ -28,8 +28,10 @@ int queue__new(size_t cap_bytes, struct queue **ret);
 void queue__free(struct queue *queue);
 DEFINE_CLEAN(struct queue, queue__free)
 
-/* queue__push - append batch (taken, also on failure); the oldest ones go, until it fits. Amortised O(1).
- * @ret_dropped: samples that had to go, the batch's own when it can never fit. Return: 0 or -E2BIG. */
+/* queue__push - append batch (taken, also on failure); the oldest ones go, until it fits. Amortised
+ * O(1).
+ * @ret_dropped: samples that had to go, the batch's own when it can never fit. Return: 0 or -E2BIG.
+ */
 int queue__push(struct queue *queue, struct batch *batch, uint64_t *ret_dropped);
 
 /* queue__peek - the oldest batch; it stays, and is safe from queue__push until the next queue__pop

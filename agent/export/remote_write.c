@@ -33,7 +33,7 @@ struct seen {
 struct seen_set {
 	struct seen *list; /* owned */
 	size_t cnt, alloc;
-	struct buf blob;   /* owned; per point: family pointer, label_cnt, "name\0value\0" of each */
+	struct buf blob; /* owned; per point: family pointer, label_cnt, "name\0value\0" of each */
 };
 
 struct remote_write {
@@ -111,8 +111,8 @@ static char *arena__join(struct remote_write *rw, const char *text, const char *
 }
 
 /* Compress packed into a new batch. Return: 0 or -ENOMEM. */
-static int batch__new(const struct remote_write *rw, const unsigned char *packed, size_t packed_bytes,
-		      struct batch **ret)
+static int batch__new(const struct remote_write *rw, const unsigned char *packed,
+		      size_t packed_bytes, struct batch **ret)
 {
 	size_t bytes = snappy_max_compressed_length(packed_bytes);
 	struct batch *batch = malloc(sizeof(*batch) + bytes);
@@ -187,9 +187,11 @@ static Prometheus__Label *arena__label(struct remote_write *rw, const char *name
 
 /* One sample, of a series with these labels, already in the arena; le is NULL but for buckets. */
 static void remote_write__sample(struct remote_write *rw, Prometheus__Label *const *labels,
-				 size_t label_cnt, Prometheus__Label *name, const char *le, double value)
+				 size_t label_cnt, Prometheus__Label *name, const char *le,
+				 double value)
 {
-	static const uint64_t stale_bits = 0x7ff0000000000002; /* StaleNaN: copied, never computed with */
+	static const uint64_t stale_bits =
+		0x7ff0000000000002; /* StaleNaN: copied, never computed with */
 	Prometheus__TimeSeries *series = arena__take(rw, sizeof(*series));
 	Prometheus__Sample *sample = arena__take(rw, sizeof(*sample));
 	size_t at = 0;
@@ -262,7 +264,8 @@ static int remote_write__encode(struct remote_write *rw, const struct metric_fam
 	}
 	name = remote_write__name(rw, family, "_bucket");
 	for (size_t i = 0; i < point->bucket_cnt; i++)
-		remote_write__sample(rw, labels, cnt, name, arena__join(rw, point->buckets[i].le, ""),
+		remote_write__sample(rw, labels, cnt, name,
+				     arena__join(rw, point->buckets[i].le, ""),
 				     (double)point->buckets[i].count);
 	name = remote_write__name(rw, family, "_sum");
 	remote_write__sample(rw, labels, cnt, name, NULL, point->real);

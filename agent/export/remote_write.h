@@ -20,14 +20,16 @@ struct remote_write;
 typedef int(remote_write_fn)(void *ctx, struct batch *batch);
 
 /* remote_write__new - an encoder; env is borrowed until remote_write__free.
- * @batch_series: most series in one request, 0 = REMOTE_WRITE_BATCH_SERIES; one histogram is never cut,
- * however many series it is. Return: 0 or -ENOMEM. */
-int remote_write__new(const struct metrics_env *env, size_t batch_series, struct remote_write **ret);
+ * @batch_series: most series in one request, 0 = REMOTE_WRITE_BATCH_SERIES; one histogram is never
+ * cut, however many series it is. Return: 0 or -ENOMEM. */
+int remote_write__new(const struct metrics_env *env, size_t batch_series,
+		      struct remote_write **ret);
 
-/* remote_write__push - encode all of snapshot, and of self unless it is NULL, at the snapshot's time;
- * then one stale marker for each series that the push before had and this one has not.
- * Return: 0; -ESTALE when its time is not after the last push's, with nothing sent; -ENOMEM; -E2BIG for
- * labels that no batch can hold; or emit's. After an error the series already handed over stay so. */
+/* remote_write__push - encode all of snapshot, and of self unless it is NULL, at the snapshot's
+ * time; then one stale marker for each series that the push before had and this one has not.
+ * Return: 0; -ESTALE when its time is not after the last push's, with nothing sent; -ENOMEM; -E2BIG
+ * for labels that no batch can hold; or emit's. After an error the series already handed over stay
+ * so. */
 int remote_write__push(struct remote_write *rw, const struct snapshot *snapshot,
 		       const struct self_stats *self, remote_write_fn *emit, void *ctx);
 

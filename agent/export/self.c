@@ -96,7 +96,8 @@ int self__read(struct self_stats *self)
 	err = self__slurp("/proc/self/statm", text, sizeof(text));
 	resident = err ? NULL : strchr(text, ' ');
 	if (resident)
-		self->resident_bytes = strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+		self->resident_bytes =
+			strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 	if (fds >= 0)
 		self->open_fds = (uint64_t)fds;
 	else if (!err)

@@ -235,7 +235,8 @@ static void sender__report(struct sender *sender, enum verdict verdict, long sta
 static void sender__report_drops(struct sender *sender, uint64_t dropped, bool is_empty)
 {
 	if (dropped != sender->drops_seen && !sender->drops_told) {
-		log_warn("remote-write: the queue of %zu bytes is full: the oldest samples are dropped",
+		log_warn("remote-write: the queue of %zu bytes is full: the oldest samples are "
+			 "dropped",
 			 sender->opts.queue_bytes);
 		sender->drops_told = true;
 	}
@@ -270,7 +271,8 @@ static bool sender__wait(struct sender *sender, uint64_t ms, uint64_t must_ms)
 	return true;
 }
 
-/* Exponential, then somewhere between half and all of it, so that many agents do not come at once. */
+/* Exponential, then somewhere between half and all of it, so that many agents do not come at once.
+ */
 static uint64_t sender__backoff_ms(struct sender *sender)
 {
 	uint64_t ms = sender->opts.backoff_min_ms;
@@ -293,7 +295,8 @@ static void sender__done(struct sender *sender, const struct batch *batch, enum 
 	if (verdict == VERDICT_SENT) {
 		stats->samples_sent += batch->sample_cnt;
 		stats->bytes_sent += batch->body_bytes;
-		stats->last_success_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+		stats->last_success_ms =
+			(uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	} else {
 		stats->samples_failed += batch->sample_cnt;
 	}
@@ -356,7 +359,8 @@ static void *sender__thread(void *ctx)
 
 /* ---- making and ending it ---- */
 
-/* Where, as far as a log may show it: without user, password and query. Return: 0, -EINVAL, -ENOMEM. */
+/* Where, as far as a log may show it: without user, password and query. Return: 0, -EINVAL,
+ * -ENOMEM. */
 static int sender__parse_url(const char *url, char **ret)
 {
 	CURLU *parts = curl_url();

@@ -52,19 +52,19 @@ struct sender_stats {
 	uint64_t queue_cap_bytes;
 };
 
-/* sender__new - start the thread. Return: 0; -EINVAL for a URL that is not http(s); -ENOMEM; or what
- * pthread_create(3) says. */
+/* sender__new - start the thread. Return: 0; -EINVAL for a URL that is not http(s); -ENOMEM; or
+ * what pthread_create(3) says. */
 int sender__new(const struct sender_opts *opts, struct sender **ret);
 
-/* sender__push - queue batch (taken, also on failure). Never waits for the network; full = the oldest
- * go and are counted. Return: 0, or -E2BIG for a batch that no empty queue could hold. */
+/* sender__push - queue batch (taken, also on failure). Never waits for the network; full = the
+ * oldest go and are counted. Return: 0, or -E2BIG for a batch that no empty queue could hold. */
 int sender__push(struct sender *sender, struct batch *batch);
 
 /* sender__stats - from any thread. */
 void sender__stats(struct sender *sender, struct sender_stats *ret);
 
-/* sender__stop - send what waits, for flush_ms at most (a request under way is given up within a second
- * more), drop and count the rest, end the thread. No push may follow. */
+/* sender__stop - send what waits, for flush_ms at most (a request under way is given up within a
+ * second more), drop and count the rest, end the thread. No push may follow. */
 void sender__stop(struct sender *sender);
 
 /* sender__free - stop, then forget all. NULL is fine. */

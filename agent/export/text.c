@@ -118,7 +118,8 @@ static void text__real(struct text *text, double number)
 	buf__add(text->out, "\n", 1);
 }
 
-static void text__created(struct text *text, const struct metric_family *family, uint64_t created_ms)
+static void text__created(struct text *text, const struct metric_family *family,
+			  uint64_t created_ms)
 {
 	if (text->format != TEXT_OPENMETRICS || family->type == METRIC_GAUGE || !created_ms)
 		return;

@@ -43,14 +43,16 @@ static int piece__quality(struct piece piece)
 	if (!piece.len || (*piece.at != '0' && *piece.at != '1'))
 		return 0;
 	value = (*piece.at - '0') * 1000;
-	for (size_t i = 2; i < piece.len && piece.at[i] >= '0' && piece.at[i] <= '9' && scale > 1; i++) {
+	for (size_t i = 2; i < piece.len && piece.at[i] >= '0' && piece.at[i] <= '9' && scale > 1;
+	     i++) {
 		scale /= 10;
 		value += (piece.at[i] - '0') * scale;
 	}
 	return value > 1000 ? 1000 : value;
 }
 
-/* One media range's parameters. @version: one that is fine, beside none. Return: its quality, 0 = no. */
+/* One media range's parameters. @version: one that is fine, beside none. Return: its quality, 0 =
+ * no. */
 static int accept__params(struct piece params, const char *version)
 {
 	int quality = 1000;

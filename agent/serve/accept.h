@@ -5,8 +5,9 @@
 
 #include "export/text.h"
 
-/* accept__format - the format an Accept header asks for. OpenMetrics only when it is named, in version
- * 1.0.0 or in none, and wanted no less than plain text; NULL and nonsense mean plain text. */
+/* accept__format - the format an Accept header asks for. OpenMetrics only when it is named, in
+ * version 1.0.0 or in none, and wanted no less than plain text; NULL and nonsense mean plain text.
+ */
 enum text_format accept__format(const char *accept);
 
 #endif

@@ -79,7 +79,8 @@ static uint64_t http_server__now_ns(void)
 }
 
 /* Render the newest snapshot. Return: 0 or -errno. */
-static int http_server__render(struct http_server *server, enum text_format format, struct buf *body)
+static int http_server__render(struct http_server *server, enum text_format format,
+			       struct buf *body)
 {
 	CLEAN(snapshot__unref) struct snapshot *snapshot = NULL;
 	struct self_stats self = { 0 };
@@ -159,7 +160,8 @@ static enum MHD_Result http_server__on_request(void *ctx, struct MHD_Connection 
 				  MHD_create_response_from_iovec(&index, 1, NULL, NULL));
 }
 
-/* "ADDR:PORT" to a socket address. Return: 0; -EINVAL; -EADDRNOTAVAIL for a name that is not known. */
+/* "ADDR:PORT" to a socket address. Return: 0; -EINVAL; -EADDRNOTAVAIL for a name that is not known.
+ */
 static int http_server__resolve(const char *listen_at, struct addrinfo **ret)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,

@@ -36,8 +36,8 @@ int http_server__new(const char *listen, const struct metrics_env *env,
 /* http_server__port - the port it listens on. */
 uint16_t http_server__port(const struct http_server *server);
 
-/* http_server__scrape_seconds - how long the last answer to GET /metrics took; 0 = none yet. From any
- * thread. */
+/* http_server__scrape_seconds - how long the last answer to GET /metrics took; 0 = none yet. From
+ * any thread. */
 double http_server__scrape_seconds(const struct http_server *server);
 
 /* http_server__free - close all connections, end the thread. NULL is fine. */
