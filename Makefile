@@ -29,11 +29,12 @@ TESTS      := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS    := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/fuzz_*.c))
 BPFTESTS   := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/bpf_*.c))
 BENCHES    := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/bench_*.c))
+TOOLS      := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/tool_*.c)) # what e2e_*.sh run
 TEST_LIBS  := -lcmocka
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test unit bench lint fmt install clean tests fuzz help
+.PHONY: all deps demo test unit bench lint fmt install clean tests tools fuzz help
 all: $(O)/slid
 
 help:
@@ -86,7 +87,13 @@ $(TESTS) $(BPFTESTS) $(BENCHES): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(TEST_LIBS) $(LDLIBS) -o $@
 
+$(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+tools: $(TOOLS)
+
 clean:
 	rm -rf $(O)
 
--include $(OBJS:.o=.d) $(O)/agent/main.d $(TESTS:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(wildcard $(O)/bpf/*.d)
+-include $(OBJS:.o=.d) $(O)/agent/main.d $(TESTS:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TOOLS:=.d) $(wildcard $(O)/bpf/*.d)
