@@ -10,7 +10,7 @@ VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo u
 Q          := $(if $(V),,@)
 say         = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-PKGS       := libbpf libcurl libprotobuf-c libmicrohttpd libcyaml
+PKGS       := libbpf libcurl libprotobuf-c libmicrohttpd libcyaml yaml-0.1
 WARN       := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
 SAN        ?=
 OPT        ?= -O2

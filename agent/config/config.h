@@ -9,6 +9,8 @@
 
 #define CONFIG_PATH   "/etc/slid/slid.yaml"
 #define CONFIG_LISTEN "127.0.0.1:9465"
+#define CONFIG_INTERVAL_MS 15000
+#define CONFIG_SERIES_MAX  8192
 
 struct config {
 	char *config_path;   /* owned; NULL = the default path, if it is there */

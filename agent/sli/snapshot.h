@@ -92,7 +92,8 @@ void owner__unref(struct owner *owner);
 /* owner__cmp - order of the label values; 0 = the same labels. */
 int owner__cmp(const struct owner *a, const struct owner *b);
 
-/* snapshot__ref, snapshot__unref - atomic; the last one frees. NULL is fine. */
+/* snapshot__ref, snapshot__unref - atomic; the last one frees, and drops one reference for each
+ * owner pointer in series[] and ports[]. NULL is fine. */
 struct snapshot *snapshot__ref(struct snapshot *snapshot);
 void snapshot__unref(struct snapshot *snapshot);
 DEFINE_CLEAN(struct snapshot, snapshot__unref)
