@@ -155,7 +155,6 @@ const char *slid_drop_name(unsigned int reason)
 		[SLID_DROP_RESPONSE_LOST] = "response_lost",
 		[SLID_DROP_UNMATCHED] = "unmatched",
 		[SLID_DROP_SEGMENT_LIMIT] = "segment_limit",
-		[SLID_DROP_RACE] = "race",
 		[SLID_DROP_READ] = "read",
 	};
 
