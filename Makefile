@@ -21,7 +21,7 @@ LDLIBS     += $(shell pkg-config --libs $(PKGS)) -lsnappy -lelf -lz -lpthread -l
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
               -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
-ROOMS      := base capture workload sli export serve config print
+ROOMS      := base capture workload sli export serve config print run
 SRCS       := $(foreach room,$(ROOMS),$(wildcard agent/$(room)/*.c))
 OBJS       := $(SRCS:%.c=$(O)/%.o) $(O)/gen/remote.pb-c.o
 LIB        := $(O)/libslid.a
