@@ -18,8 +18,9 @@ static __always_inline void count(__u64 *counter, __u64 cnt)
 	__sync_fetch_and_add(counter, cnt);
 }
 
-/* An index that the verifier sees is at most max, whatever the compiler knows of it. */
-static __always_inline __u32 clamp_idx(__u32 idx, __u32 max)
+/* An index that every verifier sees is at most max, whatever the compiler knows of it. 64 bits wide,
+ * since 5.10 loses the bounds of 32-bit arithmetic. */
+static __always_inline __u64 clamp_idx(__u64 idx, __u64 max)
 {
 	asm volatile("" : "+r"(idx));
 	if (idx > max)
@@ -67,13 +68,14 @@ static __always_inline __u32 log2_u64(__u64 v)
 }
 
 /* Index of the bucket for a duration: the same steps as layout__bucket() of the agent. */
-static __always_inline __u32 bucket_of(__u64 dur_ns)
+static __always_inline __u64 bucket_of(__u64 dur_ns)
 {
-	__u32 octave = log2_u64(dur_ns);
+	__u64 octave = log2_u64(dur_ns);
 	__u64 top = octave >= 4 ? dur_ns >> (octave - 4) : dur_ns << (4 - octave);
-	__u32 cell = (octave << 4 | ((__u32)top & 15)) & (SLID_BOUND_CELLS - 1);
-	__u32 idx = slid_cells[cell];
+	__u64 idx = octave << 4 | (top & 15);
 
+	asm volatile("" : "+r"(idx));
+	idx = slid_cells[idx & (SLID_BOUND_CELLS - 1)];
 	for (__u32 i = 0; i <= SLID_CELL_STEPS; i++) {
 		idx = clamp_idx(idx, SLID_BUCKETS_MAX - 1);
 		if (idx >= slid_bound_cnt || dur_ns <= slid_bounds[idx])
@@ -117,7 +119,7 @@ __attribute__((noinline)) int slid_observe(__u64 cgroup_id, __u64 fields, __u64 
 		.role_what = (__u8)(fields >> 56),
 	};
 	struct slid_hist *hist = series_get(&key);
-	__u32 idx;
+	__u64 idx;
 
 	if (!hist)
 		return 0;

@@ -140,6 +140,13 @@ static __always_inline int flow_has_more(const struct http_conn *c, const struct
 	return HTTP_READ(s->range_cnt) && segment_may_fill(s);
 }
 
+/* The same number, 1..HTTP_WIN, in a form that all verifiers see through. */
+static __always_inline __u32 window_bytes(__u32 n)
+{
+	asm volatile("" : "+r"(n));
+	return ((n - 1) & (HTTP_WIN - 1)) + 1;
+}
+
 /* Load what the plan wants to read, before the lock is taken. Return: 0 or -1. */
 static __always_inline int plan_load(struct __sk_buff *skb, struct slid_window *window,
 				     const struct plan *plan, const struct packet *p, __u64 token)
@@ -147,9 +154,9 @@ static __always_inline int plan_load(struct __sk_buff *skb, struct slid_window *
 	__u32 n = plan->n;
 
 	window->token = token;
-	asm volatile("" : "+r"(n));
-	if (!n || n > HTTP_WIN)
+	if (!n)
 		return 0;
+	n = window_bytes(n);
 	if (bpf_skb_load_bytes(skb, p->payload_off + (__u32)plan->off + plan->skip,
 			       window->win.bytes + HTTP_CARRY, n)) {
 		slid_drop(SLID_DROP_READ, 1);
@@ -298,11 +305,7 @@ static __always_inline void flow_early(struct __sk_buff *skb, const struct packe
 
 		if (off >= p->len)
 			break;
-		if (n > HTTP_WIN)
-			n = HTTP_WIN;
-		asm volatile("" : "+r"(n));
-		if (!n || n > HTTP_WIN)
-			break;
+		n = window_bytes(n < HTTP_WIN ? n : HTTP_WIN);
 		early->win[i].n = n;
 		early->win[i].at_start = !i;
 		if (bpf_skb_load_bytes(skb, p->payload_off + off,

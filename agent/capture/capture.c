@@ -35,18 +35,22 @@ struct capture {
 	uint64_t series_max;
 };
 
-/* libbpf's own lines are for developers; the user gets one line of ours. */
+/* libbpf's own lines, the verifier's among them, are for developers: the user gets one of ours. */
 static int capture_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	char line[512];
-	size_t len;
+	CLEAN_FREE char *text = NULL;
+	char *rest, *line;
 
-	vsnprintf(line, sizeof(line), fmt, args);
-	len = strlen(line);
-	if (len && line[len - 1] == '\n')
-		line[len - 1] = '\0';
 	(void)level;
-	log_debug("%s", line);
+	if (vasprintf(&text, fmt, args) < 0) {
+		text = NULL;
+		return 0;
+	}
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line)
+			log_debug("%s", line);
+	}
 	return 0;
 }
 
@@ -54,8 +58,10 @@ static int capture__why(int err, char *why, size_t cap, const char *what)
 {
 	const char *hint = "see the kernel's log, or run with --log-level debug";
 
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		hint = "needs root, or CAP_BPF and CAP_NET_ADMIN (see deploy/)";
+	else if (err == -EACCES)
+		hint = "the kernel's verifier refused them; run with --log-level debug and report it";
 	else if (err == -ENOMEM)
 		hint = "not enough memory, or RLIMIT_MEMLOCK is too low for a kernel before 5.11";
 	else if (err == -EINVAL || err == -E2BIG || err == -ENOSPC)

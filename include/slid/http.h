@@ -27,7 +27,8 @@
 
 #define HTTP_CARRY 64   /* bytes kept of an unfinished line; holds any line that matters */
 #define HTTP_WIN   1024 /* payload bytes in one window */
-#define HTTP_SLACK 128  /* readable around the window: scans load whole words */
+#define HTTP_INDEXED 2048 /* a power of two that HTTP_CARRY + HTTP_WIN fit in */
+#define HTTP_SLACK 128  /* readable behind it: scans load whole words */
 #define HTTP_STEPS 48   /* steps of one http_feed() */
 #define HTTP_RING  32   /* outstanding requests of a connection */
 
@@ -154,7 +155,7 @@ struct http_win {
 	__u32 mark;
 	__u32 verdict; /* enum http_verdict */
 	__u8 before[32]; /* never used; looking back from a line's end stays in here */
-	__u8 bytes[HTTP_CARRY + HTTP_WIN + HTTP_SLACK];
+	__u8 bytes[HTTP_INDEXED + HTTP_SLACK];
 };
 
 #define HTTP_POS_MAX (HTTP_CARRY + HTTP_WIN)
@@ -177,6 +178,16 @@ HTTP_INLINE __u64 http_load64(const __u8 *at)
 	__builtin_memcpy(&word, at, sizeof(word));
 	return word;
 #endif
+}
+
+/* Where an index of the window points. The mask changes nothing: it is for the verifier, of which
+ * 5.10's forgets the bounds of a number on the stack, while the compiler drops a check seen before. */
+HTTP_INLINE __u8 *http_at(struct http_win *w, __u32 idx)
+{
+#ifdef __bpf__
+	asm volatile("" : "+r"(idx));
+#endif
+	return &w->bytes[idx & (HTTP_INDEXED - 1)];
 }
 
 /* Text of up to eight characters as the word that http_load64 reads (little-endian). */
@@ -508,17 +519,18 @@ HTTP_INLINE __u32 http_word_ows(__u64 word)
 	return (__u32)((((other & (~other + 1)) >> 7) * 0x0001020304050607ULL) >> 56);
 }
 
-/* Index behind the last byte of bytes[..end) that is no space, at most 8 spaces back; end >= 18. */
-HTTP_INLINE __u32 http_trim(struct http_win *w, __u32 end)
+/* How many spaces or tabs, up to 8, stand before `end`. */
+HTTP_INLINE __u32 http_ows_before(const __u8 *end)
 {
-	return end - http_word_ows(__builtin_bswap64(http_load64(&w->bytes[end] - 8)));
+	return http_word_ows(__builtin_bswap64(http_load64(end - 8)));
 }
 
-/* The value of 1 to 8 digits, first in the lowest byte; a byte that is none spoils *bad. */
+/* The value of the last cnt (0..8) bytes of a word, all digits; one that is none spoils *bad. */
 HTTP_INLINE __u64 http_digits(__u64 word, __u32 cnt, __u64 *bad)
 {
-	if (cnt < 8) /* zeros in front */
-		word = word << (64 - 8 * cnt) | 0x3030303030303030ULL >> 8 * cnt;
+	__u64 keep = cnt < 8 ? ~(~0ULL >> 8 * cnt) : ~0ULL;
+
+	word = (word & keep) | (0x3030303030303030ULL & ~keep); /* zeros in front */
 	*bad |= ((word & 0xf0f0f0f0f0f0f0f0ULL) |
 		 (((word + 0x0606060606060606ULL) & 0xf0f0f0f0f0f0f0f0ULL) >> 4)) ^
 		0x3333333333333333ULL;
@@ -528,30 +540,21 @@ HTTP_INLINE __u64 http_digits(__u64 word, __u32 cnt, __u64 *bad)
 }
 
 /* Content-Length = 1*DIGIT, RFC 9110 section 8.6, between spaces; up to 16 digits. Repeated with
- * another value it is an error. The value stands in bytes[pos..end). */
-HTTP_INLINE void http_length_line(struct http_stream *s, struct http_win *w, __u32 pos, __u32 end)
+ * another value it is an error. The value stands in the len bytes at `at`, before bytes[end]. */
+HTTP_INLINE void http_length_line(struct http_stream *s, struct http_win *w, const __u8 *at,
+				  __u32 len, __u32 end, const __u8 *behind)
 {
-	__u64 value = 0, bad = 0;
-	__u32 cnt;
+	__u32 after = http_ows_before(behind);
+	__u32 cnt = len - http_word_ows(http_load64(at)) - after;
+	__u64 value, bad = 0;
 
-	w->value = http_trim(w, end);
-	w->mark = pos + http_word_ows(http_load64(&w->bytes[pos]));
-	pos = HTTP_READ(w->mark);
-	if (pos > HTTP_POS_MAX + 32)
-		return;
-	cnt = (__u32)HTTP_READ(w->value) - pos;
-	if (cnt > 8 && cnt <= 16) {
-		value = http_digits(http_load64(&w->bytes[pos]), cnt - 8, &bad) * 100000000;
-		pos += cnt - 8;
-		cnt = 8;
-		if (pos > HTTP_POS_MAX + 32)
-			return;
-	}
-	if (!cnt || cnt > 8)
-		bad = 1;
-	else
-		value += http_digits(http_load64(&w->bytes[pos]), cnt, &bad);
-	if (bad || ((s->flags & HTTP_F_LENGTH) && s->left != value)) {
+	w->mark = end - after;
+	behind = http_at(w, HTTP_READ(w->mark));
+	value = http_digits(http_load64(behind - 8), cnt < 8 ? cnt : 8, &bad);
+	value += http_digits(http_load64(behind - 16), cnt > 8 ? (cnt - 8) & 15 : 0, &bad) * 100000000;
+	w->value = value;
+	value = HTTP_READ(w->value);
+	if (!cnt || cnt > 16 || bad || ((s->flags & HTTP_F_LENGTH) && s->left != value)) {
 		s->flags |= HTTP_F_BAD;
 		return;
 	}
@@ -561,16 +564,14 @@ HTTP_INLINE void http_length_line(struct http_stream *s, struct http_win *w, __u
 
 /* Transfer-Encoding: the last coding of the last line decides, RFC 9112 section 6.1. The line ends
  * before bytes[end]; its name is 18 bytes of it. */
-HTTP_INLINE void http_te_line(struct http_stream *s, struct http_win *w, __u32 end)
+HTTP_INLINE void http_te_line(struct http_stream *s, struct http_win *w, __u32 end,
+			      const __u8 *behind)
 {
 	__u64 word;
 	__u8 before;
 
-	w->mark = http_trim(w, end);
-	end = HTTP_READ(w->mark);
-	if (end < 8 || end > HTTP_POS_MAX + 32)
-		return;
-	word = http_load64(&w->bytes[end - 8]);
+	w->mark = end - http_ows_before(behind);
+	word = http_load64(http_at(w, HTTP_READ(w->mark)) - 8);
 	before = (__u8)word;
 	s->flags |= HTTP_F_TE;
 	s->flags &= (__u8)~HTTP_F_CHUNKED;
@@ -609,6 +610,7 @@ HTTP_INLINE __u64 http_hex(__u64 word, __u32 *cnt)
 HTTP_INLINE int http_chunk_line(struct http_stream *s, struct http_win *w, const __u8 *at, __u32 len)
 {
 	__u32 cnt, more = 0, pos;
+	const __u8 *behind;
 	__u64 size = http_hex(http_load64(at), &cnt);
 
 	if (cnt == 8) {
@@ -633,8 +635,8 @@ HTTP_INLINE int http_chunk_line(struct http_stream *s, struct http_win *w, const
 		return HTTP_V_MORE;
 	w->mark = HTTP_READ(w->pos) + (__u32)size;
 	pos = HTTP_READ(w->mark);
-	if (pos >= HTTP_POS_MAX || pos + 2 > HTTP_READ(w->end) || w->bytes[pos] != '\r' ||
-	    w->bytes[pos + 1] != '\n')
+	behind = http_at(w, pos);
+	if (pos + 2 > HTTP_READ(w->end) || behind[0] != '\r' || behind[1] != '\n')
 		return HTTP_V_MORE;
 	w->pos = pos + 2;
 	s->left = 0;
@@ -695,38 +697,37 @@ HTTP_INLINE int http_response_head(struct http_conn *c, struct http_stream *s, _
 	return HTTP_V_MORE;
 }
 
-/* A header field's line, bytes[line..end). */
-HTTP_INLINE void http_header_line(struct http_stream *s, struct http_win *w, __u32 line, __u32 end)
+/* A header field's line, len bytes at `at`, before bytes[end]. */
+HTTP_INLINE void http_header_line(struct http_stream *s, struct http_win *w, const __u8 *at,
+				  __u32 len, __u32 end, const __u8 *behind)
 {
-	switch (http_header(&w->bytes[line])) {
+	switch (http_header(at)) {
 	case HTTP_HEAD_LENGTH:
-		http_length_line(s, w, line + 15, end);
+		http_length_line(s, w, at + 15, len - 15, end, behind);
 		break;
 	case HTTP_HEAD_TE:
-		http_te_line(s, w, end);
+		http_te_line(s, w, end, behind);
 		break;
 	}
 }
 
-/* A whole line: bytes[line..w->mark), CR LF not counted. */
+/* A whole line: bytes[line..w->mark), CR LF not counted; `at` is &bytes[line]. */
 HTTP_INLINE int http_line(struct http_conn *c, struct http_stream *s, struct http_win *w, __u32 line,
-			  __u64 now)
+			  const __u8 *at, __u64 now)
 {
-	const __u8 *at = &w->bytes[line];
 	int is_long = s->flags & HTTP_F_LONG;
 	__u32 end = HTTP_READ(w->mark);
+	const __u8 *behind = http_at(w, end);
 	__u32 len = end - line;
 
-	if (end > HTTP_POS_MAX + 32)
-		return HTTP_V_MORE;
 	switch (s->state) {
 	case HTTP_START:
-		return http_start_line(s, at, &w->bytes[end], len);
+		return http_start_line(s, at, behind, len);
 	case HTTP_HEADER:
 		if (is_long)
 			s->flags &= (__u8)~HTTP_F_LONG;
 		else if (len)
-			http_header_line(s, w, line, end);
+			http_header_line(s, w, at, len, end, behind);
 		else if (http_kind(s) == HTTP_REQUESTS)
 			return http_request_head(s);
 		else
@@ -816,12 +817,10 @@ HTTP_INLINE void http_classify(struct http_conn *c, const struct http_stream *s,
 HTTP_INLINE void http_step(struct http_conn *c, struct http_stream *s, struct http_win *w,
 			   __u32 pos, __u64 now)
 {
-	__u32 lf, line;
+	__u32 line = HTTP_READ(w->line), lf;
+	const __u8 *at = http_at(w, line);
 
 	w->verdict = HTTP_V_MORE;
-	line = HTTP_READ(w->line);
-	if (line > HTTP_POS_MAX)
-		return;
 	if (s->state >= HTTP_BODY) {
 		__u32 cnt = HTTP_READ(w->end) - pos;
 
@@ -834,19 +833,19 @@ HTTP_INLINE void http_step(struct http_conn *c, struct http_stream *s, struct ht
 		else if (!s->left)
 			s->state = HTTP_CHUNK_END;
 	} else {
-		w->mark = pos + http_find_lf(&w->bytes[pos]);
+		w->mark = pos + http_find_lf(http_at(w, pos));
 		lf = HTTP_READ(w->mark);
-		if (lf >= HTTP_READ(w->end) || lf == pos + 32 || lf < 1 || lf > HTTP_POS_MAX) {
+		if (lf >= HTTP_READ(w->end) || lf == pos + 32) {
 			w->pos = pos + 32 < HTTP_READ(w->end) ? pos + 32 : HTTP_READ(w->end);
 			return;
 		}
 		w->pos = lf + 1;
-		if (w->bytes[lf - 1] == '\r' && lf > line)
+		if (http_at(w, lf)[-1] == '\r' && lf > line)
 			w->mark = lf - 1;
-		w->verdict = (__u32)http_line(c, s, w, line, now);
+		w->verdict = (__u32)http_line(c, s, w, line, at, now);
 	}
 	w->line = HTTP_READ(w->pos);
-	http_judge(c, s, HTTP_READ(w->verdict), &w->bytes[line], now);
+	http_judge(c, s, HTTP_READ(w->verdict), at, now);
 }
 
 /* What is left of the window is an unfinished line: keep its last bytes. */
@@ -859,11 +858,11 @@ HTTP_INLINE void http_keep_line(struct http_conn *c, struct http_stream *s,
 	if (s->state > HTTP_TRAILER || line >= pos || line > HTTP_POS_MAX || from > HTTP_WIN)
 		return;
 	if (pos - line > HTTP_CARRY && !(s->flags & HTTP_F_LONG))
-		http_long_line(c, s, &w->bytes[line]);
+		http_long_line(c, s, http_at(w, line));
 	if (s->state > HTTP_TRAILER)
 		return;
 	s->carry_len = (__u8)(pos - line < HTTP_CARRY ? pos - line : HTTP_CARRY);
-	http_copy_carry(s->carry, &w->bytes[from]);
+	http_copy_carry(s->carry, http_at(w, from));
 }
 
 /* http_begin - take up the stream in a new window. Return: whether there is something to read. */
