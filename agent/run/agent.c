@@ -306,6 +306,17 @@ static int agent__print(struct agent *agent, bool once)
 	return err;
 }
 
+/* The last table is of all that was counted. */
+static int agent__print_totals(struct agent *agent)
+{
+	int err;
+
+	snapshot__unref(agent->printed);
+	agent->printed = NULL;
+	err = agent__print(agent, true);
+	return err == -EPIPE ? 0 : err;
+}
+
 static int timer_open(uint64_t every_ms)
 {
 	struct itimerspec spec = { .it_interval = { .tv_sec = (time_t)(every_ms / 1000),
@@ -374,5 +385,7 @@ int agent__run(struct agent *agent)
 		return log_err(-errno, "cannot start: %s", err_name(errno));
 	err = agent__loop(agent, &fds[0], &fds[1], &fds[2]);
 	agent__ship(agent); /* what was counted since the last interval */
+	if (!err && print_ms && !config->once)
+		err = agent__print_totals(agent);
 	return err;
 }

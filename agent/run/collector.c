@@ -63,7 +63,7 @@ int collector__new(struct capture *capture, struct workloads *workloads,
 	collector->workloads = workloads;
 	collector->grace_ms = grace_ms;
 	collector->started_ms = clock_ms(CLOCK_REALTIME);
-	err = ledger__new(layout, &collector->ledger);
+	err = ledger__new(layout, collector->started_ms, &collector->ledger);
 	if (err)
 		return err;
 	*ret = TAKE(collector);

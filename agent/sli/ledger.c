@@ -24,7 +24,8 @@ struct entry {
 struct ledger {
 	const struct layout *layout; /* borrowed */
 	size_t series_words;         /* of an entry's live[] */
-	uint64_t time_ms;
+	uint64_t time_ms;      /* of this reading */
+	uint64_t time_before_ms;
 	unsigned int reading;
 	struct entry **sorted; /* owned, with the entries */
 	size_t entry_cnt;
@@ -36,13 +37,14 @@ struct ledger {
 
 #define PORT_WORDS (sizeof(struct slid_port) / 8)
 
-int ledger__new(const struct layout *layout, struct ledger **ret)
+int ledger__new(const struct layout *layout, uint64_t started_ms, struct ledger **ret)
 {
 	CLEAN(ledger__free) struct ledger *ledger = calloc(1, sizeof(*ledger));
 
 	if (!ledger)
 		return -ENOMEM;
 	ledger->layout = layout;
+	ledger->time_ms = started_ms;
 	ledger->series_words = 1 + layout->bound_cnt + 1;
 	ledger->slot_cnt = 256;
 	ledger->slots = calloc(ledger->slot_cnt, sizeof(struct entry *));
@@ -141,7 +143,7 @@ static struct entry *ledger__entry(struct ledger *ledger, const struct owner *ow
 		entry->owner = owner__ref(owner);
 		entry->key = *key;
 		entry->is_port = is_port;
-		entry->created_ms = ledger->time_ms;
+		entry->created_ms = ledger->time_before_ms;
 		slot = &ledger->slots[hash & (ledger->slot_cnt - 1)];
 		entry->next = *slot;
 		*slot = entry;
@@ -159,6 +161,7 @@ static struct entry *ledger__entry(struct ledger *ledger, const struct owner *ow
 
 void ledger__begin(struct ledger *ledger, uint64_t time_ms)
 {
+	ledger->time_before_ms = ledger->time_ms < time_ms ? ledger->time_ms : time_ms;
 	ledger->time_ms = time_ms;
 	ledger->reading++;
 }

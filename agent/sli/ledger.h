@@ -15,8 +15,9 @@
 
 struct ledger;
 
-/* ledger__new - layout is borrowed and outlives all snapshots. Return: 0 or -ENOMEM. */
-int ledger__new(const struct layout *layout, struct ledger **ret);
+/* ledger__new - layout is borrowed and outlives all snapshots. Counting began at started_ms (Unix
+ * time): a new series began at zero then, or at the reading before its first. Return: 0 or -ENOMEM. */
+int ledger__new(const struct layout *layout, uint64_t started_ms, struct ledger **ret);
 void ledger__free(struct ledger *ledger);
 DEFINE_CLEAN(struct ledger, ledger__free)
 
