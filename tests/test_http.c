@@ -718,6 +718,14 @@ static void http_chunks(void **state)
 		{"2;\r\nok\r\n0\r\n\r\n", 0},
 		{"2 ; a=\"b c\"\r\nok\r\n0\r\n\r\n", 0},
 		{"2 \r\nok\r\n0\t\r\n\r\n", 0},
+		{"2;signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
+		 "ok\r\n"
+		 "0;signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n"
+		 "\r\n",
+		 0},
+		{"000000000000002;signature=0123456789abcdef0123456789abcdef0123456789abcdef0123\r\n"
+		 "ok\r\n0\r\n\r\n",
+		 0},
 		{"0\r\nExpires: never\r\n\r\n", 0},
 		{"0\r\nContent-Length: 7\r\nTransfer-Encoding: gzip\r\n\r\n", 0},
 		{"0\r\nTrailer-that-is-longer-than-the-carry: "
