@@ -101,7 +101,7 @@ struct http_range {
 #define HTTP_RANGES 3
 
 struct http_stream {
-	__u64 left;     /* body or chunk bytes still to come; Content-Length while in headers */
+	__u64 left;     /* body or chunk bytes to come; Content-Length, or a long line's chunk-size */
 	__u64 first_ns; /* when the current message's first byte was here */
 	__u32 next_seq; /* sequence number of the next byte to read */
 	__u32 fin_seq;
@@ -605,25 +605,44 @@ HTTP_INLINE __u64 http_hex(__u64 word, __u32 *cnt)
 	return (x & 0x0000ffff0000ffffULL) * 281474976710657ULL >> 32;
 }
 
-/* chunk-size [ chunk-ext ] in bytes[line..end), RFC 9112 section 7.1; up to 15 digits. A chunk that
- * ends in this window is stepped over at once. */
-HTTP_INLINE int http_chunk_line(struct http_stream *s, struct http_win *w, const __u8 *at, __u32 len)
+#define HTTP_CHUNK_BAD (~0ULL)
+
+/* chunk-size [ chunk-ext ] in len bytes at `at`, RFC 9112 section 7.1; up to 15 digits.
+ * Return: the size or HTTP_CHUNK_BAD. */
+HTTP_INLINE __u64 http_chunk_size(const __u8 *at, __u32 len)
 {
-	__u32 cnt, more = 0, pos;
-	const __u8 *behind;
+	__u32 cnt, more = 0;
 	__u64 size = http_hex(http_load64(at), &cnt);
 
 	if (cnt == 8) {
 		__u64 low = http_hex(http_load64(at + 8), &more);
 
 		if (more == 8)
-			return HTTP_V_BAD_FRAMING;
+			return HTTP_CHUNK_BAD;
 		size = size << 4 * more | low;
 		cnt += more;
 	}
 	cnt &= 15; /* 1..15 as it is; said for the verifier */
-	if (!cnt || (s->flags & HTTP_F_LONG) ||
-	    (cnt < len && at[cnt] != ';' && at[cnt] != ' ' && at[cnt] != '\t'))
+	if (!cnt || (cnt < len && at[cnt] != ';' && at[cnt] != ' ' && at[cnt] != '\t'))
+		return HTTP_CHUNK_BAD;
+	return size;
+}
+
+/* A chunk-size line; a long one's size is in s->left. A chunk that ends in this window is stepped
+ * over at once. */
+HTTP_INLINE int http_chunk_line(struct http_stream *s, struct http_win *w, const __u8 *at, __u32 len)
+{
+	__u64 size = s->left;
+	const __u8 *behind;
+	__u32 pos;
+
+	if (s->flags & HTTP_F_LONG) {
+		s->flags &= (__u8)~HTTP_F_LONG;
+		s->left = 0;
+	} else {
+		size = http_chunk_size(at, len);
+	}
+	if (size == HTTP_CHUNK_BAD)
 		return HTTP_V_BAD_FRAMING;
 	if (!size) {
 		s->state = HTTP_TRAILER;
@@ -783,6 +802,8 @@ HTTP_INLINE void http_long_line(struct http_conn *c, struct http_stream *s,
 			s->head = (__u8)head;
 		else
 			s->status = (__u16)head;
+	} else if (s->state == HTTP_CHUNK_SIZE) {
+		s->left = http_chunk_size(at, HTTP_CARRY + 1);
 	}
 }
 
