@@ -19,7 +19,7 @@ static __always_inline __u32 stream_kind(const struct slid_conn *conn, int dir)
 									 HTTP_RESPONSES;
 }
 
-#ifndef SLID_TEST
+#if !defined(SLID_TEST) && !defined(SLID_BENCH)
 static __always_inline struct slid_conn *conn_find(struct bpf_sock *sk, const struct packet *p,
 						   int dir)
 {
@@ -31,16 +31,6 @@ static __always_inline struct slid_conn *conn_make(struct bpf_sock *sk, const st
 {
 	return bpf_sk_storage_get(&slid_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 }
-#else
-static __always_inline struct slid_conn *conn_find(struct bpf_sock *sk, const struct packet *p,
-						   int dir)
-{
-	__u32 key = dir == DIR_INGRESS ? (__u32)p->dst_port << 16 | p->src_port :
-					 (__u32)p->src_port << 16 | p->dst_port;
-
-	return bpf_map_lookup_elem(&slid_conns, &key);
-}
-#define conn_make conn_find
 #endif
 
 /* A connection that no handshake announced: it began before slid. Its role shows in its first
@@ -150,8 +140,7 @@ static __always_inline int plan_load(struct __sk_buff *skb, struct slid_window *
 	asm volatile("" : "+r"(n));
 	if (!n || n > HTTP_WIN)
 		return 0;
-	if (bpf_skb_load_bytes(skb, p->payload_off + (__u32)plan->off + plan->skip,
-			       window->win.bytes + HTTP_CARRY, n)) {
+	if (packet_load(skb, p->payload_off + (__u32)plan->off + plan->skip, &window->win, n)) {
 		slid_drop(SLID_DROP_READ, 1);
 		return -1;
 	}
@@ -217,6 +206,10 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	bpf_spin_unlock(&conn->lock);
 	if (found.events || found.started_cnt)
 		found_count(conn, &found, now);
+#ifdef SLID_BENCH
+	if (!more)
+		testing_rewind(&conn->http, s);
+#endif
 	return more;
 }
 
@@ -305,8 +298,7 @@ static __always_inline void flow_early(struct __sk_buff *skb, const struct packe
 			break;
 		early->win[i].n = n;
 		early->win[i].at_start = !i;
-		if (bpf_skb_load_bytes(skb, p->payload_off + off,
-				       early->win[i].bytes + HTTP_CARRY, n)) {
+		if (packet_load(skb, p->payload_off + off, &early->win[i], n)) {
 			slid_drop(SLID_DROP_READ, 1);
 			break;
 		}
