@@ -10,7 +10,7 @@
 #include "account.h"
 #include "packet.h"
 
-#define FLOW_WINDOWS 160 /* a 64 KiB segment full of lines, and as much again for events */
+#define FLOW_WINDOWS 256 /* a 64 KiB segment full of chunks of one byte, HTTP_STEPS a window */
 
 static __always_inline __u32 stream_kind(const struct slid_conn *conn, int dir)
 {
@@ -232,6 +232,33 @@ static __always_inline void flow_end(struct slid_conn *conn, int orderly, int cl
 	}
 }
 
+/* slid_give_up - the segment has more to read than is read of one: the rest of it is lost. */
+__attribute__((noinline)) int slid_give_up(struct __sk_buff *skb, __u32 dir)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct slid_conn *conn;
+	struct http_stream *s;
+	struct found found;
+	struct packet p;
+	__u32 off;
+
+	slid_drop(SLID_DROP_SEGMENT_LIMIT, 1);
+	packet_get(skb, &p);
+	dir &= 1;
+	conn = conn_again(skb, &p, dir);
+	if (!conn)
+		return 0;
+	s = &conn->http.stream[stream_kind(conn, dir) & 1];
+	bpf_spin_lock(&conn->lock);
+	off = s->next_seq - p.seq;
+	if (off < p.len)
+		segment_miss(&conn->http, s, p.len - off, now);
+	found_take(&found, &conn->http);
+	bpf_spin_unlock(&conn->lock);
+	found_count(conn, &found, now);
+	return 0;
+}
+
 /* slid_finish - the segment's FIN, once all before it is read, or its RST. */
 __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 {
@@ -370,7 +397,7 @@ static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 				break;
 		}
 		if (i == FLOW_WINDOWS)
-			slid_drop(SLID_DROP_SEGMENT_LIMIT, 1);
+			slid_give_up(skb, dir);
 	}
 	if (p.flags & (TCP_FIN | TCP_RST))
 		slid_finish(skb, dir);

@@ -373,6 +373,25 @@ static void large_segment_full_of_chunks(struct flow *f)
 	CHECK(f, WANT({200, SLID_METHOD_POST, 0, 1}, {200, GET, 0, 1}));
 }
 
+/* One byte in each chunk: more lines than a run reads. Said, and found again behind it. */
+static void segment_past_the_limit(struct flow *f)
+{
+	static char text[120000];
+	size_t len = put_chunks(text, 20000, 1);
+
+	C(GET_REQUEST);
+	S("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	flow__send(f, SERVER, 0, text, len);
+	S("0\r\n\r\n");
+	CHECK(f, .lost = 1,
+	      .drops = {[SLID_DROP_SEGMENT_LIMIT] = 1, [SLID_DROP_GAP] = 1,
+			[SLID_DROP_RESPONSE_LOST] = 1, [STAT(DESYNC)] = 1});
+	exchange(f);
+	CHECK(f, WANT({200, GET, 0, 1}), .lost = 1,
+	      .drops = {[SLID_DROP_SEGMENT_LIMIT] = 1, [SLID_DROP_GAP] = 1,
+			[SLID_DROP_RESPONSE_LOST] = 1, [STAT(DESYNC)] = 1});
+}
+
 static void large_bodies(struct flow *f)
 {
 	static char body[65536];
@@ -1018,6 +1037,7 @@ static const struct flow_case cases[] = {
 	CASE(byte_by_byte),
 	CASE(all_in_one_segment),
 	CASE(large_segment_full_of_chunks),
+	CASE(segment_past_the_limit),
 	CASE(large_bodies),
 	CASE(body_and_next_message_in_one_segment),
 	CASE(header_lines_longer_than_the_window),
