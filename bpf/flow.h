@@ -159,9 +159,11 @@ static __always_inline struct slid_conn *conn_again(struct __sk_buff *skb, const
 	return sk ? conn_find(sk, p, dir) : 0;
 }
 
+#define FLOW_ENDED 2
+
 /*
  * slid_read - read one window of the packet's payload. Return: 1 if there is more to read, 0 if
- * not. This and slid_finish() are global functions, verified once each whatever led to them; they
+ * not, FLOW_ENDED if it was the last before a FIN that had come earlier. This and slid_finish() are global functions, verified once each whatever led to them; they
  * take the packet from skb->cb and find the connection anew.
  */
 __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
@@ -210,7 +212,7 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	if (!more)
 		testing_rewind(&conn->http, s);
 #endif
-	return more;
+	return !more && segment_is_ended(s) ? FLOW_ENDED : more;
 }
 
 /* No response can follow any more: every outstanding request ends now. */
@@ -259,7 +261,17 @@ __attribute__((noinline)) int slid_give_up(struct __sk_buff *skb, __u32 dir)
 	return 0;
 }
 
-/* slid_finish - the segment's FIN, once all before it is read, or its RST. */
+/* Whether an RST that arrived is one: RFC 5961 section 3.2, it is only at the next sequence number,
+ * else it is a probe. A FIN has a number too. */
+static __always_inline int flow_is_reset(const struct http_conn *c, const struct http_stream *s,
+					 __u32 seq)
+{
+	if (!(s->flags & HTTP_F_SYN) || (c->flags & HTTP_C_OPAQUE) || seq == s->next_seq)
+		return 1;
+	return (s->flags & HTTP_F_FIN) && seq == s->fin_seq + 1;
+}
+
+/* slid_finish - the stream's FIN, once all before it is read, or the segment's RST. */
 __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 {
 	int from_server, client_first;
@@ -275,9 +287,7 @@ __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 	s = &conn->http.stream[stream_kind(conn, dir) & 1];
 	from_server = (conn->role == SLID_ROLE_SERVER) == (dir == DIR_EGRESS);
 	if (p.flags & TCP_RST) {
-		/* RFC 5961 section 3.2: only at the next sequence number, else it is a probe. */
-		if (dir == DIR_INGRESS && (s->flags & HTTP_F_SYN) && p.seq != s->next_seq &&
-		    !(conn->http.flags & HTTP_C_OPAQUE))
+		if (dir == DIR_INGRESS && !flow_is_reset(&conn->http, s, p.seq))
 			return 0;
 		if (dir == DIR_INGRESS)
 			conn->http.flags |= HTTP_C_RST_IN;
@@ -285,8 +295,14 @@ __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 			port_add(conn,
 				 dir == DIR_INGRESS ? PORT_FIELD(resets_in) : PORT_FIELD(resets_out),
 				 1);
-	} else if (p.seq + p.len != s->next_seq) {
-		return 0; /* something before it is missing: the connection's end will tell */
+	} else {
+		if (p.flags & TCP_FIN) {
+			bpf_spin_lock(&conn->lock);
+			segment_fin(s, p.seq + p.len);
+			bpf_spin_unlock(&conn->lock);
+		}
+		if (!segment_is_ended(s))
+			return 0; /* something before it is missing: the FIN waits for it */
 	}
 	client_first = !!(conn->http.flags & HTTP_C_CLIENT_END);
 	if (from_server)
@@ -374,6 +390,7 @@ static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct packet p;
+	int is_ended = 0;
 
 	if (!sk)
 		return;
@@ -390,16 +407,18 @@ static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 	if (!flow_conn(skb, sk, &p, dir))
 		return;
 	if (p.len) {
-		int i;
+		int i, more = 0;
 
 		for (i = 0; i < FLOW_WINDOWS; i++) {
-			if (!slid_read(skb, dir))
+			more = slid_read(skb, dir);
+			if (more != 1)
 				break;
 		}
 		if (i == FLOW_WINDOWS)
 			slid_give_up(skb, dir);
+		is_ended = more == FLOW_ENDED;
 	}
-	if (p.flags & (TCP_FIN | TCP_RST))
+	if (is_ended || (p.flags & (TCP_FIN | TCP_RST)))
 		slid_finish(skb, dir);
 }
 

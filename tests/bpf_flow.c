@@ -854,6 +854,16 @@ static void reset_after_the_response(struct flow *f)
 	CHECK(f, WANT({200, GET, 0, 1}), RESETS_BY(CLIENT));
 }
 
+/* A client that closes with bytes unread: FIN, then RST behind it. */
+static void reset_behind_a_fin(struct flow *f)
+{
+	C(GET_REQUEST);
+	flow__fin(f, CLIENT);
+	S(OK_HEAD "o");
+	flow__rst(f, CLIENT);
+	CHECK(f, WANT({200, GET, SLID_ERROR_TRUNCATED, 1}), RESETS_BY(CLIENT));
+}
+
 static void half_close_is_answered(struct flow *f)
 {
 	C(GET_REQUEST);
@@ -878,6 +888,19 @@ static void fin_is_retransmitted(struct flow *f)
 	f->seq[SERVER]--;
 	flow__fin(f, SERVER);
 	CHECK(f, WANT({599, GET, SLID_ERROR_NO_RESPONSE, 1}));
+}
+
+/* The FIN overtakes the last bytes of a body that ends with the connection. */
+static void fin_before_the_last_bytes(struct flow *f)
+{
+	uint32_t seq;
+
+	C("GET / HTTP/1.0\r\n\r\n");
+	S("HTTP/1.0 200 OK\r\n\r\nbegin ");
+	seq = f->seq[SERVER];
+	flow__at(f, SERVER, seq + 3, TH_FIN, NULL, 0);
+	flow__at(f, SERVER, seq, 0, "end", 3);
+	CHECK(f, WANT({200, GET, 0, 1}));
 }
 
 /* The FIN overtakes the last bytes of a body of known length: they were sent, so it is whole. */
@@ -1075,9 +1098,11 @@ static const struct flow_case cases[] = {
 	CASE(end_before_any_byte),
 	CASE(end_after_the_response),
 	CASE(reset_after_the_response),
+	CASE(reset_behind_a_fin),
 	CASE(half_close_is_answered),
 	CASE(half_close_in_the_request_is_answered),
 	CASE(fin_is_retransmitted),
+	CASE(fin_before_the_last_bytes),
 	CASE(fin_before_the_end_of_a_body),
 	CASE(rst_with_a_wrong_sequence_number),
 	CASE(chunked_body_cut_by_fin),
