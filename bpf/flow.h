@@ -183,7 +183,8 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	window = bpf_map_lookup_elem(&slid_windows, &slot);
 	if (!conn || !window)
 		return 0;
-	s = &conn->http.stream[stream_kind(conn, slot) & 1];
+	skb->cb[CB_KIND] = stream_kind(conn, slot);
+	s = &conn->http.stream[HTTP_READ(skb->cb[CB_KIND]) & 1];
 	plan_make(&plan, s, &p);
 	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
 		return 0; /* seen before */

@@ -25,6 +25,7 @@ enum { /* skb->cb[] */
 	CB_PAYLOAD, /* payload's offset from the network header, flags << 16 */
 	CB_LEN,     /* payload bytes */
 	CB_PORTS,   /* host order; source << 16 | destination */
+	CB_KIND,    /* of the stream: read back from here, both kinds are one to the verifier */
 };
 
 struct packet {
