@@ -107,6 +107,9 @@ $(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 
 tools: $(TOOLS)
 
+bench: $(BENCHES)
+	$(Q)for bench in $(BENCHES); do $$bench $(BENCH_ARGS) || exit; done
+
 clean:
 	rm -rf $(O)
 
