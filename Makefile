@@ -41,15 +41,26 @@ help:
 	@sed -n '1,4s/^# \{0,1\}//p' Makefile
 
 # ---- the kernel programs: .bpf.c -> .bpf.o -> skeleton -------------------------------------
+define build_bpf
+$(call say,BPF,$@)
+@mkdir -p $(@D)
+$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@.tmp
+$(Q)$(BPFTOOL) gen object $@ $@.tmp && rm -f $@.tmp
+endef
+
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c | $(O)/gen
-	$(call say,BPF,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@.tmp
-	$(Q)$(BPFTOOL) gen object $@ $@.tmp && rm -f $@.tmp
+	$(build_bpf)
+
+# The same programs for bpf_prog_test_run(), see bpf/testing.h.
+$(O)/bpf/slid_test.bpf.o: BPF_CFLAGS += -DSLID_TEST
+$(O)/bpf/slid_bench.bpf.o: BPF_CFLAGS += -DSLID_BENCH
+$(O)/bpf/slid_%.bpf.o: bpf/slid.bpf.c | $(O)/gen
+	$(build_bpf)
 
 $(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(*F)_bpf > $@
+	$(Q)echo '#pragma GCC system_header' > $@ # its warnings are not ours
+	$(Q)$(BPFTOOL) gen skeleton $< name $(*F)_bpf >> $@
 
 # ---- the wire formats: .proto -> protobuf-c --------------------------------------------------
 $(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h &: agent/export/%.proto | $(O)/gen
@@ -87,11 +98,17 @@ $(TESTS) $(BPFTESTS) $(BENCHES): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(TEST_LIBS) $(LDLIBS) -o $@
 
+$(patsubst tests/%.c,$(O)/tests/%.o,$(wildcard tests/bpf_*.c)): | $(O)/gen/slid_test.skel.h
+$(O)/tests/bench_bpf.o: | $(O)/gen/slid_bench.skel.h
+
 $(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 tools: $(TOOLS)
+
+bench: $(BENCHES)
+	$(Q)for bench in $(BENCHES); do $$bench $(BENCH_ARGS) || exit; done
 
 clean:
 	rm -rf $(O)

@@ -10,7 +10,7 @@
 #include "account.h"
 #include "packet.h"
 
-#define FLOW_WINDOWS 160 /* a 64 KiB segment full of lines, and as much again for events */
+#define FLOW_WINDOWS 256 /* a 64 KiB segment full of chunks of one byte, HTTP_STEPS a window */
 
 static __always_inline __u32 stream_kind(const struct slid_conn *conn, int dir)
 {
@@ -19,7 +19,7 @@ static __always_inline __u32 stream_kind(const struct slid_conn *conn, int dir)
 									 HTTP_RESPONSES;
 }
 
-#ifndef SLID_TEST
+#if !defined(SLID_TEST) && !defined(SLID_BENCH)
 static __always_inline struct slid_conn *conn_find(struct bpf_sock *sk, const struct packet *p,
 						   int dir)
 {
@@ -31,16 +31,6 @@ static __always_inline struct slid_conn *conn_make(struct bpf_sock *sk, const st
 {
 	return bpf_sk_storage_get(&slid_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 }
-#else
-static __always_inline struct slid_conn *conn_find(struct bpf_sock *sk, const struct packet *p,
-						   int dir)
-{
-	__u32 key = dir == DIR_INGRESS ? (__u32)p->dst_port << 16 | p->src_port :
-					 (__u32)p->src_port << 16 | p->dst_port;
-
-	return bpf_map_lookup_elem(&slid_conns, &key);
-}
-#define conn_make conn_find
 #endif
 
 /* A connection that no handshake announced: it began before slid. Its role shows in its first
@@ -157,8 +147,7 @@ static __always_inline int plan_load(struct __sk_buff *skb, struct slid_window *
 	if (!n)
 		return 0;
 	n = window_bytes(n);
-	if (bpf_skb_load_bytes(skb, p->payload_off + (__u32)plan->off + plan->skip,
-			       window->win.bytes + HTTP_CARRY, n)) {
+	if (packet_load(skb, p->payload_off + (__u32)plan->off + plan->skip, &window->win, n)) {
 		slid_drop(SLID_DROP_READ, 1);
 		return -1;
 	}
@@ -177,9 +166,11 @@ static __always_inline struct slid_conn *conn_again(struct __sk_buff *skb, const
 	return sk ? conn_find(sk, p, dir) : 0;
 }
 
+#define FLOW_ENDED 2
+
 /*
  * slid_read - read one window of the packet's payload. Return: 1 if there is more to read, 0 if
- * not. This and slid_finish() are global functions, verified once each whatever led to them; they
+ * not, FLOW_ENDED if it was the last before a FIN that had come earlier. This and slid_finish() are global functions, verified once each whatever led to them; they
  * take the packet from skb->cb and find the connection anew.
  */
 __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
@@ -199,7 +190,8 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	window = bpf_map_lookup_elem(&slid_windows, &slot);
 	if (!conn || !window)
 		return 0;
-	s = &conn->http.stream[stream_kind(conn, slot) & 1];
+	skb->cb[CB_KIND] = stream_kind(conn, slot);
+	s = &conn->http.stream[HTTP_READ(skb->cb[CB_KIND]) & 1];
 	plan_make(&plan, s, &p);
 	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
 		return 0; /* seen before */
@@ -224,7 +216,11 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	bpf_spin_unlock(&conn->lock);
 	if (found.events || found.started_cnt)
 		found_count(conn, &found, now);
-	return more;
+#ifdef SLID_BENCH
+	if (!more)
+		testing_rewind(&conn->http, s);
+#endif
+	return !more && segment_is_ended(s) ? FLOW_ENDED : more;
 }
 
 /* No response can follow any more: every outstanding request ends now. */
@@ -246,7 +242,44 @@ static __always_inline void flow_end(struct slid_conn *conn, int orderly, int cl
 	}
 }
 
-/* slid_finish - the segment's FIN, once all before it is read, or its RST. */
+/* slid_give_up - the segment has more to read than is read of one: the rest of it is lost. */
+__attribute__((noinline)) int slid_give_up(struct __sk_buff *skb, __u32 dir)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct slid_conn *conn;
+	struct http_stream *s;
+	struct found found;
+	struct packet p;
+	__u32 off;
+
+	slid_drop(SLID_DROP_SEGMENT_LIMIT, 1);
+	packet_get(skb, &p);
+	dir &= 1;
+	conn = conn_again(skb, &p, dir);
+	if (!conn)
+		return 0;
+	s = &conn->http.stream[stream_kind(conn, dir) & 1];
+	bpf_spin_lock(&conn->lock);
+	off = s->next_seq - p.seq;
+	if (off < p.len)
+		segment_miss(&conn->http, s, p.len - off, now);
+	found_take(&found, &conn->http);
+	bpf_spin_unlock(&conn->lock);
+	found_count(conn, &found, now);
+	return 0;
+}
+
+/* Whether an RST that arrived is one: RFC 5961 section 3.2, it is only at the next sequence number,
+ * else it is a probe. A FIN has a number too. */
+static __always_inline int flow_is_reset(const struct http_conn *c, const struct http_stream *s,
+					 __u32 seq)
+{
+	if (!(s->flags & HTTP_F_SYN) || (c->flags & HTTP_C_OPAQUE) || seq == s->next_seq)
+		return 1;
+	return (s->flags & HTTP_F_FIN) && seq == s->fin_seq + 1;
+}
+
+/* slid_finish - the stream's FIN, once all before it is read, or the segment's RST. */
 __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 {
 	int from_server, client_first;
@@ -262,9 +295,7 @@ __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 	s = &conn->http.stream[stream_kind(conn, dir) & 1];
 	from_server = (conn->role == SLID_ROLE_SERVER) == (dir == DIR_EGRESS);
 	if (p.flags & TCP_RST) {
-		/* RFC 5961 section 3.2: only at the next sequence number, else it is a probe. */
-		if (dir == DIR_INGRESS && (s->flags & HTTP_F_SYN) && p.seq != s->next_seq &&
-		    !(conn->http.flags & HTTP_C_OPAQUE))
+		if (dir == DIR_INGRESS && !flow_is_reset(&conn->http, s, p.seq))
 			return 0;
 		if (dir == DIR_INGRESS)
 			conn->http.flags |= HTTP_C_RST_IN;
@@ -272,8 +303,14 @@ __attribute__((noinline)) int slid_finish(struct __sk_buff *skb, __u32 dir)
 			port_add(conn,
 				 dir == DIR_INGRESS ? PORT_FIELD(resets_in) : PORT_FIELD(resets_out),
 				 1);
-	} else if (p.seq + p.len != s->next_seq) {
-		return 0; /* something before it is missing: the connection's end will tell */
+	} else {
+		if (p.flags & TCP_FIN) {
+			bpf_spin_lock(&conn->lock);
+			segment_fin(s, p.seq + p.len);
+			bpf_spin_unlock(&conn->lock);
+		}
+		if (!segment_is_ended(s))
+			return 0; /* something before it is missing: the FIN waits for it */
 	}
 	client_first = !!(conn->http.flags & HTTP_C_CLIENT_END);
 	if (from_server)
@@ -308,8 +345,7 @@ static __always_inline void flow_early(struct __sk_buff *skb, const struct packe
 		n = window_bytes(n < HTTP_WIN ? n : HTTP_WIN);
 		early->win[i].n = n;
 		early->win[i].at_start = !i;
-		if (bpf_skb_load_bytes(skb, p->payload_off + off,
-				       early->win[i].bytes + HTTP_CARRY, n)) {
+		if (packet_load(skb, p->payload_off + off, &early->win[i], n)) {
 			slid_drop(SLID_DROP_READ, 1);
 			break;
 		}
@@ -358,6 +394,7 @@ static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct packet p;
+	int is_ended = 0;
 
 	if (!sk)
 		return;
@@ -374,16 +411,18 @@ static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 	if (!flow_conn(skb, sk, &p, dir))
 		return;
 	if (p.len) {
-		int i;
+		int i, more = 0;
 
 		for (i = 0; i < FLOW_WINDOWS; i++) {
-			if (!slid_read(skb, dir))
+			more = slid_read(skb, dir);
+			if (more != 1)
 				break;
 		}
 		if (i == FLOW_WINDOWS)
-			slid_drop(SLID_DROP_SEGMENT_LIMIT, 1);
+			slid_give_up(skb, dir);
+		is_ended = more == FLOW_ENDED;
 	}
-	if (p.flags & (TCP_FIN | TCP_RST))
+	if (is_ended || (p.flags & (TCP_FIN | TCP_RST)))
 		slid_finish(skb, dir);
 }
 

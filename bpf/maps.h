@@ -9,24 +9,13 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include "slid/segment.h"
+#include "conn.h"
 
 /* Knobs, set by the agent before loading. */
 const volatile __u32 slid_bound_cnt = 1;             /* finite bounds of the layout */
 const volatile __u64 slid_bounds[SLID_BUCKETS_MAX];  /* ns, sorted */
 const volatile __u16 slid_cells[SLID_BOUND_CELLS];   /* see struct layout */
 const volatile __u8 slid_ttfb;                       /* count time to first byte too */
-
-/* One TCP connection of the scope. */
-struct slid_conn {
-	struct bpf_spin_lock lock; /* over .http: both directions, and ingress on two CPUs */
-	__u16 port;                /* see slid_series_key */
-	__u8 role;                 /* enum slid_role */
-	__u8 pad;
-	__u64 cgroup_id;           /* 0 = not known yet */
-	__u64 connect_ns;          /* client role: when connect() began */
-	struct http_conn http;
-};
 
 #ifndef SLID_TEST
 struct { /* connections; in: sockops at their start, or their first payload; out: with the socket */
@@ -36,7 +25,7 @@ struct { /* connections; in: sockops at their start, or their first payload; out
 	__type(value, struct slid_conn);
 } slid_conns SEC(".maps");
 #else
-struct { /* test runs have no socket that lasts: connections by local and remote port */
+struct { /* see testing.h; in: the test, or their first payload */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u32);

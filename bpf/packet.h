@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include "slid/http.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -24,6 +25,7 @@ enum { /* skb->cb[] */
 	CB_PAYLOAD, /* payload's offset from the network header, flags << 16 */
 	CB_LEN,     /* payload bytes */
 	CB_PORTS,   /* host order; source << 16 | destination */
+	CB_KIND,    /* of the stream: read back from here, both kinds are one to the verifier */
 };
 
 struct packet {
@@ -34,6 +36,21 @@ struct packet {
 	__u16 dst_port;
 	__u8 flags; /* TCP_* */
 };
+
+#if !defined(SLID_TEST) && !defined(SLID_BENCH)
+static __always_inline __u32 packet_bytes(const struct __sk_buff *skb)
+{
+	return skb->len;
+}
+
+static __always_inline long packet_load(struct __sk_buff *skb, __u32 off, struct http_win *win,
+					__u32 cnt)
+{
+	return bpf_skb_load_bytes(skb, off, win->bytes + HTTP_CARRY, cnt);
+}
+#else
+#include "testing.h"
+#endif
 
 /* Offset of the TCP header behind IPv6 extension headers (RFC 8200 section 4), 0 = none. */
 static __always_inline __u32 packet_skip_ext(struct __sk_buff *skb, __u8 next)
@@ -88,7 +105,7 @@ static __always_inline int packet_parse(struct __sk_buff *skb)
 	off = ip_len + (tcp[12] >> 4) * 4u;
 	skb->cb[CB_SEQ] = seq;
 	skb->cb[CB_PAYLOAD] = off | (__u32)tcp[13] << 16;
-	skb->cb[CB_LEN] = skb->len > off ? skb->len - off : 0;
+	skb->cb[CB_LEN] = packet_bytes(skb) > off ? packet_bytes(skb) - off : 0;
 	skb->cb[CB_PORTS] = bpf_ntohl(*(__u32 *)tcp);
 	return 1;
 }

@@ -5,6 +5,9 @@
  */
 #include "flow.h"
 #include "life.h"
+#if defined(SLID_TEST) || defined(SLID_BENCH)
+#include "testing_progs.h"
+#endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

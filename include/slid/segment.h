@@ -108,4 +108,19 @@ HTTP_INLINE void segment_fill(struct http_conn *c, struct http_stream *s, __u64 
 	}
 }
 
+/* segment_fin - the stream ends at seq, now or when all before it has been read. */
+HTTP_INLINE void segment_fin(struct http_stream *s, __u32 seq)
+{
+	if (seq - s->next_seq > SEGMENT_GAP_MAX)
+		return;
+	s->fin_seq = seq;
+	s->flags |= HTTP_F_FIN;
+}
+
+/* Whether the stream is read up to its sender's FIN. */
+HTTP_INLINE int segment_is_ended(const struct http_stream *s)
+{
+	return (HTTP_READ(s->flags) & HTTP_F_FIN) && HTTP_READ(s->next_seq) == HTTP_READ(s->fin_seq);
+}
+
 #endif
