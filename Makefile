@@ -1,7 +1,9 @@
 # slid: one Makefile for the agent, its kernel programs and every test. All output goes to $(O).
-#   make            build $(O)/slid            sudo make deps   install what is missing (Debian)
-#   sudo make demo  see the main job done      sudo make test   run every test
-#   make bench      measure                    V=1              show commands
+#   make            build $(O)/slid             sudo make demo  install what is missing, see the main job
+#   sudo make test  install what is missing, run every test        make bench      measure
+#   sudo make deps  install what a build needs  make install    DESTDIR=, PREFIX=/usr
+#   make fuzz       FUZZ_SECONDS=20             make lint fmt   check, format
+#   V=1             show commands               SAN=, CC=, O=   sanitizers, compiler, output
 O          ?= build
 CC         ?= gcc
 CLANG      ?= clang
@@ -15,7 +17,7 @@ WARN       := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmi
 SAN        ?=
 OPT        ?= -O2
 # bpf/ headers are shared with the agent through include/ only.
-CPPFLAGS   += -Iinclude -Iagent -I$(O)/gen -D_GNU_SOURCE -DSLID_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS))
+CPPFLAGS   += -Iinclude -Iagent -I$(O)/gen -D_GNU_SOURCE -include $(O)/gen/version.h $(shell pkg-config --cflags $(PKGS))
 CFLAGS     += -std=gnu11 -g $(OPT) $(WARN) -fno-omit-frame-pointer $(SAN)
 LDLIBS     += $(shell pkg-config --libs $(PKGS)) -lsnappy -lelf -lz -lpthread -lm
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -Iinclude -Ibpf \
@@ -27,6 +29,7 @@ OBJS       := $(SRCS:%.c=$(O)/%.o) $(O)/gen/remote.pb-c.o
 LIB        := $(O)/libslid.a
 TESTS      := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS    := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/fuzz_*.c))
+FUZZ_SECONDS ?= 20
 BPFTESTS   := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/bpf_*.c))
 BENCHES    := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/bench_*.c))
 TOOLS      := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/tool_*.c)) # what e2e_*.sh run
@@ -38,7 +41,7 @@ TEST_LIBS  := -lcmocka
 all: $(O)/slid
 
 help:
-	@sed -n '1,4s/^# \{0,1\}//p' Makefile
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 
 # ---- the kernel programs: .bpf.c -> .bpf.o -> skeleton -------------------------------------
 define build_bpf
@@ -67,14 +70,19 @@ $(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h &: agent/export/%.proto | $(O)/gen
 	$(call say,PROTOC,$@)
 	$(Q)protoc-c --c_out=$(O)/gen -Iagent/export $<
 
-$(O)/gen/%.pb-c.o: $(O)/gen/%.pb-c.c
+$(O)/gen/%.pb-c.o: $(O)/gen/%.pb-c.c $(O)/gen/version.h
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 -g $(OPT) $(SAN) -c $< -o $@
 
 $(O)/gen:
 	@mkdir -p $@
 
+# Rewritten only when it changes, so that a commit does not rebuild what it did not touch.
+$(O)/gen/version.h: FORCE | $(O)/gen
+	$(Q)echo '#define SLID_VERSION "$(VERSION)"' > $@.tmp; cmp -s $@.tmp $@ && rm $@.tmp || mv $@.tmp $@
+FORCE:
+
 # ---- the agent ---------------------------------------------------------------------------------
-$(O)/agent/%.o: agent/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h
+$(O)/agent/%.o: agent/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h $(O)/gen/version.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -88,7 +96,7 @@ $(O)/slid: $(O)/agent/main.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # ---- tests -------------------------------------------------------------------------------------
-$(O)/tests/%.o: tests/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h
+$(O)/tests/%.o: tests/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h $(O)/gen/version.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -DTESTS_DIR='"tests"' -MMD -MP -c $< -o $@
@@ -107,10 +115,49 @@ $(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 
 tools: $(TOOLS)
 
-bench: $(BENCHES)
-	$(Q)for bench in $(BENCHES); do $$bench $(BENCH_ARGS) || exit; done
+bench: $(BENCHES) $(O)/slid
+	$(Q)$(O)/tests/bench_bpf $(BENCH_ARGS)
+	$(Q)O=$(O) tests/bench_nginx.sh $(BENCH_ARGS)
+
+# ---- everything, from a fresh machine ----------------------------------------------------------
+deps:
+	@tools/deps.sh build
+
+demo:
+	@tools/deps.sh demo
+	@$(MAKE) --no-print-directory all
+	@O=$(O) tools/demo.sh
+
+# gcc's programs and scripts run once more as clang's and under the sanitizers where that tells more.
+ASAN := SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" OPT=-O1 O=$(O)-asan
+test:
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j2 all tests
+	@$(MAKE) --no-print-directory -j2 CC=clang O=$(O)-clang all
+	@$(MAKE) --no-print-directory -j2 $(ASAN) all unit
+	@$(MAKE) --no-print-directory -j2 fuzzers
+	@O=$(O) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run.sh $(TESTS) $(TESTS:$(O)/%=$(O)-asan/%) $(BPFTESTS) \
+	   $(patsubst tests/%,tests/%,$(wildcard tests/fuzz_*.sh)) $(sort $(wildcard tests/e2e_*.sh))
+
+unit: $(TESTS)
+tests: unit $(BPFTESTS) $(TOOLS)
+fuzzers: $(FUZZERS)
+
+# ---- upkeep -------------------------------------------------------------------------------------
+lint:
+	shellcheck -x -P tests tools/*.sh tests/*.sh
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability -Iinclude -Iagent agent
+
+fmt:
+	clang-format -i agent/*/*.[ch] agent/main.c bpf/*.[ch] include/slid/*.h tests/*.[ch]
+
+PREFIX ?= /usr
+install: all
+	install -D -m 755 $(O)/slid $(DESTDIR)$(PREFIX)/sbin/slid
+	install -D -m 644 deploy/slid.service $(DESTDIR)/lib/systemd/system/slid.service
+	[ -e $(DESTDIR)/etc/slid/slid.yaml ] || install -D -m 644 deploy/slid.yaml $(DESTDIR)/etc/slid/slid.yaml
 
 clean:
-	rm -rf $(O)
+	rm -rf $(O) $(O)-asan $(O)-clang
 
 -include $(OBJS:.o=.d) $(O)/agent/main.d $(TESTS:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TOOLS:=.d) $(wildcard $(O)/bpf/*.d)

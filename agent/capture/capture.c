@@ -15,11 +15,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion" /* bpftool's, not ours */
-#pragma GCC diagnostic ignored "-Wsign-conversion"
 #include "slid.skel.h"
-#pragma GCC diagnostic pop
 
 struct capture {
 	struct slid_bpf *bpf; /* owned */
