@@ -9,6 +9,9 @@ CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# Rewritten only when it changes, so that a commit does not rebuild what it did not touch.
+$(shell mkdir -p $(O)/gen; echo '#define SLID_VERSION "$(VERSION)"' | cmp -s - $(O)/gen/version.h || \
+   echo '#define SLID_VERSION "$(VERSION)"' > $(O)/gen/version.h)
 Q          := $(if $(V),,@)
 say         = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
@@ -70,19 +73,14 @@ $(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h &: agent/export/%.proto | $(O)/gen
 	$(call say,PROTOC,$@)
 	$(Q)protoc-c --c_out=$(O)/gen -Iagent/export $<
 
-$(O)/gen/%.pb-c.o: $(O)/gen/%.pb-c.c $(O)/gen/version.h
+$(O)/gen/%.pb-c.o: $(O)/gen/%.pb-c.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 -g $(OPT) $(SAN) -c $< -o $@
 
 $(O)/gen:
 	@mkdir -p $@
 
-# Rewritten only when it changes, so that a commit does not rebuild what it did not touch.
-$(O)/gen/version.h: FORCE | $(O)/gen
-	$(Q)echo '#define SLID_VERSION "$(VERSION)"' > $@.tmp; cmp -s $@.tmp $@ && rm $@.tmp || mv $@.tmp $@
-FORCE:
-
 # ---- the agent ---------------------------------------------------------------------------------
-$(O)/agent/%.o: agent/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h $(O)/gen/version.h
+$(O)/agent/%.o: agent/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -96,7 +94,7 @@ $(O)/slid: $(O)/agent/main.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # ---- tests -------------------------------------------------------------------------------------
-$(O)/tests/%.o: tests/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h $(O)/gen/version.h
+$(O)/tests/%.o: tests/%.c | $(O)/gen/slid.skel.h $(O)/gen/remote.pb-c.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -DTESTS_DIR='"tests"' -MMD -MP -c $< -o $@
