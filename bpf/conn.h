@@ -14,7 +14,7 @@ struct slid_conn {
 	struct bpf_spin_lock lock; /* over .http: both directions, and ingress on two CPUs */
 	__u16 port;                /* see slid_series_key */
 	__u8 role;                 /* enum slid_role */
-	__u8 pad;
+	__u8 ready;                /* 1 << direction: all is known that reading it needs */
 	__u64 cgroup_id;           /* 0 = not known yet */
 	__u64 connect_ns;          /* client role: when connect() began */
 	struct http_conn http;

@@ -95,6 +95,13 @@ static __always_inline void plan_make(struct plan *plan, const struct http_strea
 	plan->n = rest < HTTP_WIN ? rest : HTTP_WIN;
 }
 
+/* Whether something may begin or end with what the plan reads or skips, and so needs the time. */
+static __always_inline int plan_wants_time(const struct plan *plan, const struct http_stream *s)
+{
+	return plan->n || plan->off < 0 || HTTP_READ(s->range_cnt) ||
+	       plan->skip >= HTTP_READ(s->left);
+}
+
 /* Apply the plan in the window, under the lock. */
 static __always_inline void plan_apply(struct http_conn *c, struct http_stream *s,
 				       struct slid_window *window, const struct packet *p,
@@ -143,9 +150,9 @@ static __always_inline int plan_load(struct __sk_buff *skb, struct slid_window *
 {
 	__u32 n = plan->n;
 
-	window->token = token;
 	if (!n)
 		return 0;
+	window->token = token;
 	n = window_bytes(n);
 	if (packet_load(skb, p->payload_off + (__u32)plan->off + plan->skip, &window->win, n)) {
 		slid_drop(SLID_DROP_READ, 1);
@@ -166,12 +173,17 @@ static __always_inline struct slid_conn *conn_again(struct __sk_buff *skb, const
 	return sk ? conn_find(sk, p, dir) : 0;
 }
 
-#define FLOW_ENDED 2
+enum { /* what slid_read() says */
+	FLOW_DONE = 0,
+	FLOW_MORE,    /* there is more to read */
+	FLOW_ENDED,   /* all is read, up to a FIN that had come earlier */
+	FLOW_UNKNOWN, /* the connection is not ready to be read: flow_conn() */
+};
 
 /*
- * slid_read - read one window of the packet's payload. Return: 1 if there is more to read, 0 if
- * not, FLOW_ENDED if it was the last before a FIN that had come earlier. This and slid_finish() are global functions, verified once each whatever led to them; they
- * take the packet from skb->cb and find the connection anew.
+ * slid_read - read one window of the packet's payload. Return: FLOW_*. This and slid_finish() are
+ * global functions, verified once each whatever led to them; they take the packet from skb->cb and
+ * find the connection themselves.
  */
 __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 {
@@ -182,29 +194,35 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	struct http_stream *s;
 	struct found found;
 	struct packet p;
-	__u64 now, token;
+	__u64 now = 0, token;
 	int more;
 
 	packet_get(skb, &p);
 	conn = conn_again(skb, &p, slot);
+	if (!conn || !(conn->ready & 1 << slot))
+		return FLOW_UNKNOWN;
+	if (HTTP_READ(conn->http.flags) & HTTP_C_OPAQUE)
+		return FLOW_DONE;
 	window = bpf_map_lookup_elem(&slid_windows, &slot);
-	if (!conn || !window)
-		return 0;
+	if (!window)
+		return FLOW_DONE;
 	skb->cb[CB_KIND] = stream_kind(conn, slot);
 	s = &conn->http.stream[HTTP_READ(skb->cb[CB_KIND]) & 1];
 	plan_make(&plan, s, &p);
 	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
-		return 0; /* seen before */
-	now = bpf_ktime_get_ns();
+		return FLOW_DONE; /* seen before */
+	if (plan_wants_time(&plan, s))
+		now = bpf_ktime_get_ns();
 	token = now ^ ((__u64)p.seq << 32);
 	if (plan_load(skb, window, &plan, &p, token))
-		return 0;
+		return FLOW_DONE;
 	bpf_spin_lock(&conn->lock);
 	plan_make(&again, s, &p);
 	if (again.off != plan.off || again.skip != plan.skip || again.n != plan.n ||
-	    HTTP_READ(window->token) != token) {
+	    plan_wants_time(&again, s) != (now != 0) ||
+	    (plan.n && HTTP_READ(window->token) != token)) {
 		bpf_spin_unlock(&conn->lock);
-		return 1; /* somebody was here in between: look again */
+		return FLOW_MORE; /* somebody was here in between: look again */
 	}
 	window->gap = again.off < 0;
 	window->skip = again.skip;
@@ -220,7 +238,9 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	if (!more)
 		testing_rewind(&conn->http, s);
 #endif
-	return !more && segment_is_ended(s) ? FLOW_ENDED : more;
+	if (more)
+		return FLOW_MORE;
+	return segment_is_ended(s) ? FLOW_ENDED : FLOW_DONE;
 }
 
 /* No response can follow any more: every outstanding request ends now. */
@@ -370,8 +390,8 @@ static __always_inline int flow_conn(struct __sk_buff *skb, struct bpf_sock *sk,
 		}
 		http_conn_init(&conn->http);
 	}
-	if ((conn->http.flags & HTTP_C_OPAQUE) && !(p->flags & TCP_RST))
-		return 0;
+	if (conn->http.flags & HTTP_C_OPAQUE)
+		return 1;
 	if (!conn->role)
 		conn_join(skb, conn, p, dir);
 	conn_identify(skb, conn, p, dir);
@@ -386,43 +406,53 @@ static __always_inline int flow_conn(struct __sk_buff *skb, struct bpf_sock *sk,
 		segment_begin(&conn->http, s, p->seq);
 		bpf_spin_unlock(&conn->lock);
 	}
+	conn->ready |= 1 << dir;
 	return 1;
+}
+
+/* A packet whose connection is not ready: make it so, or keep the packet for the connection that it
+ * makes. Return: whether to go on with it. */
+static __always_inline int flow_prepare(struct __sk_buff *skb, const struct packet *p, int dir)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	if (dir == DIR_INGRESS && sk->state == BPF_TCP_LISTEN) {
+		flow_early(skb, p);
+		return 0;
+	}
+	if (!p->len && !(p->flags & (TCP_FIN | TCP_SYN | TCP_RST)))
+		return 0;
+	return flow_conn(skb, sk, p, dir);
 }
 
 /* flow_packet - the programs' one path. dir is constant in each. */
 static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 {
-	struct bpf_sock *sk = skb->sk;
+	int found = FLOW_UNKNOWN;
 	struct packet p;
-	int is_ended = 0;
 
-	if (!sk)
-		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || !packet_parse(skb))
+	if (!packet_parse(skb))
 		return;
 	packet_get(skb, &p);
-	if (dir == DIR_INGRESS && sk->state == BPF_TCP_LISTEN) {
-		flow_early(skb, &p);
-		return;
+	if (dir == DIR_EGRESS && !p.len && !(p.flags & (TCP_FIN | TCP_SYN | TCP_RST)))
+		return; /* at ingress it may be a handshake's end */
+	if (p.len && !(p.flags & TCP_SYN))
+		found = slid_read(skb, dir);
+	if (found == FLOW_UNKNOWN) {
+		if (!flow_prepare(skb, &p, dir))
+			return;
+		found = p.len ? FLOW_MORE : FLOW_DONE;
 	}
-	if (!p.len && !(p.flags & (TCP_FIN | TCP_SYN | TCP_RST)))
-		return;
-	if (!flow_conn(skb, sk, &p, dir))
-		return;
-	if (p.len) {
-		int i, more = 0;
-
-		for (i = 0; i < FLOW_WINDOWS; i++) {
-			more = slid_read(skb, dir);
-			if (more != 1)
-				break;
-		}
-		if (i == FLOW_WINDOWS)
-			slid_give_up(skb, dir);
-		is_ended = more == FLOW_ENDED;
-	}
-	if (is_ended || (p.flags & (TCP_FIN | TCP_RST)))
+	for (int i = 0; i < FLOW_WINDOWS && found == FLOW_MORE; i++)
+		found = slid_read(skb, dir);
+	if (found == FLOW_MORE)
+		slid_give_up(skb, dir);
+	if (found == FLOW_ENDED || (p.flags & (TCP_FIN | TCP_RST)))
 		slid_finish(skb, dir);
 }
 

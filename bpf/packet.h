@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * packet.h - IP and TCP headers of a packet at the cgroup_skb hooks, where data begins with the
- * network header. Read by bpf_skb_load_bytes alone: no packet pointers, so no CAP_PERFMON. What was
- * read is kept in the packet's control block, which the kernel lends to a program and restores
+ * network header. Packet pointers are used at fixed offsets only, which needs no CAP_PERFMON; all
+ * else is read by bpf_skb_load_bytes. What was read is kept in the packet's control block, which the kernel lends to a program and restores
  * behind it: the global functions find it there.
  */
 #ifndef SLID_PACKET_H
@@ -72,41 +72,63 @@ static __always_inline __u32 packet_skip_ext(struct __sk_buff *skb, __u8 next)
 	return 0;
 }
 
+/* Keep what a TCP header says: its first 4 bytes, the next 4, and bytes 12 and 13. */
+static __always_inline void packet_keep(struct __sk_buff *skb, __u32 ports, __u32 seq, __u8 words,
+					__u8 flags, __u32 ip_len)
+{
+	__u32 off = ip_len + (words >> 4) * 4u, bytes = packet_bytes(skb);
+
+	seq = bpf_ntohl(seq);
+	if (flags & TCP_SYN)
+		seq++;
+	skb->cb[CB_SEQ] = seq;
+	skb->cb[CB_PAYLOAD] = off | (__u32)flags << 16;
+	skb->cb[CB_LEN] = bytes > off ? bytes - off : 0;
+	skb->cb[CB_PORTS] = bpf_ntohl(ports);
+}
+
+/* The usual headers, in the linear part: IPv4 without options, IPv6 without extensions. */
+static __always_inline int packet_parse_fast(struct __sk_buff *skb)
+{
+	const __u8 *data = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
+
+	if (data + 40 > end)
+		return 0;
+	if (data[0] == 0x45 && data[9] == 6) {
+		packet_keep(skb, *(const __u32 *)(data + 20), *(const __u32 *)(data + 24),
+			    data[32], data[33], 20);
+		return 1;
+	}
+	if (data[0] >> 4 == 6 && data[6] == 6 && data + 60 <= end) {
+		packet_keep(skb, *(const __u32 *)(data + 40), *(const __u32 *)(data + 44),
+			    data[52], data[53], 40);
+		return 1;
+	}
+	return 0;
+}
+
 /* packet_parse - read the headers into skb->cb. Return: 1 if it is TCP, else 0. */
 static __always_inline int packet_parse(struct __sk_buff *skb)
 {
-	__u32 ip_len, off, seq;
-	__u8 head[60];
-	__u8 *tcp;
+	__u32 ip_len;
+	__u8 head[20];
 
+	if (packet_parse_fast(skb))
+		return 1;
 	if (skb->protocol == PACKET_V4) {
-		if (bpf_skb_load_bytes(skb, 0, head, 40) || head[9] != 6)
+		if (bpf_skb_load_bytes(skb, 0, head, 20) || head[9] != 6)
 			return 0;
 		ip_len = (head[0] & 15) * 4u;
-		tcp = head + 20;
-		if (ip_len != 20 && bpf_skb_load_bytes(skb, ip_len, tcp, 20))
-			return 0;
 	} else if (skb->protocol == PACKET_V6) {
-		if (bpf_skb_load_bytes(skb, 0, head, 60))
+		if (bpf_skb_load_bytes(skb, 0, head, 8))
 			return 0;
-		ip_len = 40;
-		tcp = head + 40;
-		if (head[6] != 6) {
-			ip_len = packet_skip_ext(skb, head[6]);
-			if (!ip_len || bpf_skb_load_bytes(skb, ip_len, tcp, 20))
-				return 0;
-		}
+		ip_len = packet_skip_ext(skb, head[6]);
 	} else {
 		return 0;
 	}
-	seq = bpf_ntohl(*(__u32 *)(tcp + 4));
-	if (tcp[13] & TCP_SYN)
-		seq++;
-	off = ip_len + (tcp[12] >> 4) * 4u;
-	skb->cb[CB_SEQ] = seq;
-	skb->cb[CB_PAYLOAD] = off | (__u32)tcp[13] << 16;
-	skb->cb[CB_LEN] = packet_bytes(skb) > off ? packet_bytes(skb) - off : 0;
-	skb->cb[CB_PORTS] = bpf_ntohl(*(__u32 *)tcp);
+	if (ip_len < 20 || bpf_skb_load_bytes(skb, ip_len, head, 20))
+		return 0;
+	packet_keep(skb, *(__u32 *)head, *(__u32 *)(head + 4), head[12], head[13], ip_len);
 	return 1;
 }
 
