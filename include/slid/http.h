@@ -356,10 +356,14 @@ HTTP_INLINE void http_push(struct http_conn *c, const struct http_stream *s, __u
 HTTP_INLINE void http_pop(struct http_conn *c, __u16 status, __u8 error, __u64 first_ns, __u64 now)
 {
 	__u64 entry = c->ring[c->ring_tail % HTTP_RING];
+	__u64 dur_ns = (now - entry) & HTTP_TIME_MASK;
+	__u64 start_ns = now - dur_ns;
 
+	if (dur_ns > HTTP_TIME_MASK / 2) /* begun after `now`: another CPU was faster */
+		start_ns = now;
 	c->ring_tail++;
-	c->done.start_ns = now - ((now - entry) & HTTP_TIME_MASK);
-	c->done.first_ns = first_ns;
+	c->done.start_ns = start_ns;
+	c->done.first_ns = first_ns && first_ns < start_ns ? start_ns : first_ns;
 	c->done.status = status;
 	c->done.method = (__u8)(entry >> 52 & 0x0f);
 	c->done.route = (__u8)(entry >> 56);
