@@ -178,7 +178,8 @@ static double measure(struct slid_bench_bpf *skel, struct kind *kind)
 	const struct bpf_program *prog = kind == &kinds[EMPTY]	? skel->progs.slid_empty :
 					 kind->is_egress	? skel->progs.slid_egress :
 								  skel->progs.slid_ingress;
-	struct __sk_buff ctx = {.mark = kind->mark};
+	/* TCP stamps what it sends; the packet is to find that as it does in life. */
+	struct __sk_buff ctx = {.mark = kind->mark, .tstamp = kind->is_egress ? 1000000000 : 0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = kind->frame,
 		    .data_size_in = (uint32_t)kind->frame_len, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .repeat = REPEATS);

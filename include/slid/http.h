@@ -873,24 +873,6 @@ HTTP_INLINE void http_step(struct http_conn *c, struct http_stream *s, struct ht
 	http_judge(c, s, HTTP_READ(w->verdict), at, now);
 }
 
-/* Most header lines say nothing about framing: those that begin with neither C nor T, and end in
- * the next 32 bytes. Return: whether one such line is behind us now. */
-HTTP_INLINE int http_step_over(struct http_stream *s, struct http_win *w, __u32 pos)
-{
-	__u8 first = *http_at(w, HTTP_READ(w->line));
-	__u32 lf;
-
-	if (HTTP_READ(s->state) != HTTP_HEADER || (HTTP_READ(s->flags) & HTTP_F_LONG) ||
-	    first <= '\r' || (first | 0x20) == 'c' || (first | 0x20) == 't')
-		return 0;
-	lf = http_find_lf(http_at(w, pos));
-	if (lf == 32 || pos + lf >= HTTP_READ(w->end))
-		return 0;
-	w->pos = pos + lf + 1;
-	w->line = pos + lf + 1;
-	return 1;
-}
-
 /* What is left of the window is an unfinished line: keep its last bytes. */
 HTTP_INLINE void http_keep_line(struct http_conn *c, struct http_stream *s,
 				struct http_win *w, __u32 line, __u32 pos)
@@ -948,8 +930,6 @@ HTTP_INLINE void http_run(struct http_conn *c, struct http_stream *s, struct htt
 
 		if (pos >= HTTP_READ(w->end) || pos >= HTTP_POS_MAX)
 			break;
-		if (http_step_over(s, w, pos))
-			continue;
 		http_step(c, s, w, pos, now);
 		if (HTTP_READ(c->events) & ~HTTP_E_PROTO)
 			break;
