@@ -57,6 +57,7 @@ enum http_state {
 #define HTTP_F_BAD     0x08 /* framing fields that contradict each other */
 #define HTTP_F_LONG    0x10 /* the line outgrew the carry; its head is judged, in .head */
 #define HTTP_F_TRYING  0x20 /* this start line may be none: the stream is being found again */
+#define HTTP_F_LONG_TE 0x20 /* in header fields: the long line is a Transfer-Encoding */
 #define HTTP_F_SYN     0x40 /* next_seq is known */
 #define HTTP_F_FIN     0x80 /* the sender's end is known: fin_seq */
 
@@ -714,10 +715,17 @@ HTTP_INLINE int http_response_head(struct http_conn *c, struct http_stream *s, _
 	return HTTP_V_MORE;
 }
 
-/* A header field's line, bytes[line..end). */
+/* A header field's line, bytes[line..end). Of a long one the end alone is here. */
 HTTP_INLINE void http_header_line(struct http_stream *s, struct http_win *w, __u32 line, __u32 end)
 {
-	switch (http_header(&w->bytes[line])) {
+	int head;
+
+	if (s->flags & HTTP_F_LONG)
+		head = s->flags & HTTP_F_LONG_TE ? HTTP_HEAD_TE : HTTP_HEAD_OTHER;
+	else
+		head = http_header(&w->bytes[line]);
+	s->flags &= (__u8)~(HTTP_F_LONG | HTTP_F_LONG_TE);
+	switch (head) {
 	case HTTP_HEAD_LENGTH:
 		http_length_line(s, w, line + 15, end);
 		break;
@@ -742,9 +750,7 @@ HTTP_INLINE int http_line(struct http_conn *c, struct http_stream *s, struct htt
 	case HTTP_START:
 		return http_start_line(s, at, &w->bytes[end], len);
 	case HTTP_HEADER:
-		if (is_long)
-			s->flags &= (__u8)~HTTP_F_LONG;
-		else if (len)
+		if (len)
 			http_header_line(s, w, line, end);
 		else if (http_kind(s) == HTTP_REQUESTS)
 			return http_request_head(s);
@@ -791,8 +797,11 @@ HTTP_INLINE void http_long_line(struct http_conn *c, struct http_stream *s,
 
 	s->flags |= HTTP_F_LONG;
 	if (s->state == HTTP_HEADER) {
-		if (http_header(at) != HTTP_HEAD_OTHER)
+		head = http_header(at);
+		if (head == HTTP_HEAD_LENGTH) /* no good one is as long */
 			s->flags |= HTTP_F_BAD;
+		else if (head == HTTP_HEAD_TE) /* its end decides */
+			s->flags |= HTTP_F_LONG_TE;
 	} else if (s->state == HTTP_START) {
 		head = http_kind(s) == HTTP_REQUESTS ? http_method_any(at) : http_status(at);
 		if (head < 0)
