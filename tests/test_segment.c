@@ -39,6 +39,7 @@ static void assert_found(const char *want)
 
 	drive_text(d, the_text);
 	assert_string_equal(the_text, want);
+	assert_false(d->is_confused);
 	assert_int_equal(d->started_cnt, d->req_cnt + d->lost_cnt + drive_outstanding(d));
 }
 
