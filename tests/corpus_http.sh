@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # corpus_http.sh - write seeds for fuzz_http into a directory: each is 12 bytes of decisions and a
 # stream. The first byte's low bit tells requests (0) from responses (1).
+# shellcheck disable=SC2059,SC2016 # formats are what this writes
 set -eu
 dir=${1:?usage: corpus_http.sh DIRECTORY}
 mkdir -p "$dir"
