@@ -113,6 +113,30 @@ $(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 
 tools: $(TOOLS)
 
+# ---- fuzzers: tests/fuzz_X.c, with seeds by tests/corpus_X.sh and words of tests/X.dict ------------
+FUZZ_SECONDS ?= 20
+FUZZ_MAX_LEN ?= 2048
+FUZZ_CFLAGS  := -std=gnu11 -g -O1 $(WARN) -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
+                -fno-sanitize-recover=all
+$(O)/tests/fuzz_http: FUZZ_LIBS := -lhttp_parser
+
+$(FUZZERS): $(O)/tests/%: tests/%.c | $(O)/gen
+	$(call say,FUZZER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -Itests -MMD -MP -MF $@.d -MT $@ $< $(FUZZ_LIBS) -o $@
+
+.PHONY: $(FUZZERS:=.run)
+$(FUZZERS:=.run): $(O)/tests/fuzz_%.run: $(O)/tests/fuzz_%
+	$(call say,FUZZ,"$< for $(FUZZ_SECONDS) s")
+	@mkdir -p $(O)/corpus/$* $(O)/corpus/$*.seed
+	$(Q)if [ -f tests/corpus_$*.sh ]; then sh tests/corpus_$*.sh $(O)/corpus/$*.seed; fi
+	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -max_len=$(FUZZ_MAX_LEN) -timeout=10 -verbosity=0 \
+	   -artifact_prefix=$(O)/corpus/ $(addprefix -dict=,$(wildcard tests/$*.dict)) \
+	   $(O)/corpus/$* $(O)/corpus/$*.seed > $(O)/corpus/$*.log 2>&1 || \
+	   { grep -av '^ *#' $(O)/corpus/$*.log | tail -30; exit 1; }
+
+fuzz: $(FUZZERS:=.run)
+
 bench: $(BENCHES) $(O)/slid
 	$(Q)$(O)/tests/bench_bpf $(BENCH_ARGS)
 	$(Q)O=$(O) tests/bench_nginx.sh $(BENCH_ARGS)
@@ -158,4 +182,4 @@ install: all
 clean:
 	rm -rf $(O) $(O)-asan $(O)-clang
 
--include $(OBJS:.o=.d) $(O)/agent/main.d $(TESTS:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TOOLS:=.d) $(wildcard $(O)/bpf/*.d)
+-include $(OBJS:.o=.d) $(O)/agent/main.d $(TESTS:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TOOLS:=.d) $(FUZZERS:=.d) $(wildcard $(O)/bpf/*.d)

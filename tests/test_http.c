@@ -667,6 +667,17 @@ static void http_transfer_encoding(void **state)
 		{"Transfer-Encoding: gzip,chunked\r\n", CHUNKS, GOOD, GOOD},
 		{"Transfer-Encoding: gzip\t,\tchunked\r\n", CHUNKS, GOOD, GOOD},
 		{"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", CHUNKS, GOOD, GOOD},
+		{"Transfer-Encoding: gzip;a=\"longer than the carry, in one line or more\", chunked\r\n",
+		 CHUNKS, GOOD, GOOD},
+		{"Transfer-Encoding: gzip;a=\"longer than the carry, in one line or more\"\r\n", "ok",
+		 BAD, CLOSE},
+		{"Transfer-Encoding: gzip;a=\"longer than the carry, in one line or more\"\r\n"
+		 "A: longer than the carry, which it is not at all about: chunked, chunked, chunked\r\n"
+		 "Transfer-Encoding: chunked\r\n",
+		 CHUNKS, GOOD, GOOD},
+		{"Transfer-Encoding: gzip;a=\"longer than the carry, in one line or more\"\r\n"
+		 "A: longer than the carry, which it is not at all about: chunked, chunked, chunked\r\n",
+		 "ok", BAD, CLOSE},
 		{"Transfer-Encoding: chunked, gzip\r\n", CHUNKS, BAD, CLOSE},
 		{"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n", CHUNKS, BAD, CLOSE},
 		{"Transfer-Encoding: xchunked\r\n", CHUNKS, BAD, CLOSE},

@@ -58,6 +58,7 @@ enum http_state {
 #define HTTP_F_BAD     0x08 /* framing fields that contradict each other */
 #define HTTP_F_LONG    0x10 /* the line outgrew the carry; its head is judged, in .head */
 #define HTTP_F_TRYING  0x20 /* this start line may be none: the stream is being found again */
+#define HTTP_F_LONG_TE 0x20 /* in header fields: the long line is a Transfer-Encoding */
 #define HTTP_F_SYN     0x40 /* next_seq is known */
 #define HTTP_F_FIN     0x80 /* the sender's end is known: fin_seq */
 
@@ -720,11 +721,18 @@ HTTP_INLINE int http_response_head(struct http_conn *c, struct http_stream *s, _
 	return HTTP_V_MORE;
 }
 
-/* A header field's line, len bytes at `at`, before bytes[end]. */
+/* A header field's line, len bytes at `at`, before bytes[end]. Of a long one the end alone is here. */
 HTTP_INLINE void http_header_line(struct http_stream *s, struct http_win *w, const __u8 *at,
 				  __u32 len, __u32 end, const __u8 *behind)
 {
-	switch (http_header(at)) {
+	int head;
+
+	if (s->flags & HTTP_F_LONG)
+		head = s->flags & HTTP_F_LONG_TE ? HTTP_HEAD_TE : HTTP_HEAD_OTHER;
+	else
+		head = http_header(at);
+	s->flags &= (__u8)~(HTTP_F_LONG | HTTP_F_LONG_TE);
+	switch (head) {
 	case HTTP_HEAD_LENGTH:
 		http_length_line(s, w, at + 15, len - 15, end, behind);
 		break;
@@ -747,9 +755,7 @@ HTTP_INLINE int http_line(struct http_conn *c, struct http_stream *s, struct htt
 	case HTTP_START:
 		return http_start_line(s, at, behind, len);
 	case HTTP_HEADER:
-		if (is_long)
-			s->flags &= (__u8)~HTTP_F_LONG;
-		else if (len)
+		if (len)
 			http_header_line(s, w, at, len, end, behind);
 		else if (http_kind(s) == HTTP_REQUESTS)
 			return http_request_head(s);
@@ -796,8 +802,11 @@ HTTP_INLINE void http_long_line(struct http_conn *c, struct http_stream *s,
 
 	s->flags |= HTTP_F_LONG;
 	if (s->state == HTTP_HEADER) {
-		if (http_header(at) != HTTP_HEAD_OTHER)
+		head = http_header(at);
+		if (head == HTTP_HEAD_LENGTH) /* no good one is as long */
 			s->flags |= HTTP_F_BAD;
+		else if (head == HTTP_HEAD_TE) /* its end decides */
+			s->flags |= HTTP_F_LONG_TE;
 	} else if (s->state == HTTP_START) {
 		head = http_kind(s) == HTTP_REQUESTS ? http_method_any(at) : http_status(at);
 		if (head < 0)
