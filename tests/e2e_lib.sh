@@ -173,7 +173,8 @@ run_in() {
 	(
 		echo "$BASHPID" >"$E2E_SCOPE/$cgroup/cgroup.procs"
 		exec "$@"
-	)
+	) <&0 &
+	wait $! # a signal ends this wait, and not only what runs
 }
 
 stop_pid() {
