@@ -251,7 +251,7 @@ log_counts() {
 		n = split("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH", names, " ")
 		for (i = 1; i <= n; i++)
 			known[names[i]] = 1
-	} NF == 3 {
+	} /^[0-9]+ [^ ]+ [0-9]+$/ {
 		cnt[$1 " " ($2 in known ? $2 : "_OTHER") " " $3]++
 	} END {
 		for (i in cnt)
