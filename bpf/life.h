@@ -171,8 +171,12 @@ static __always_inline void life_closed(struct bpf_sock_ops *ops, int old_state)
 	if (conn->http.ring_head == conn->http.ring_tail)
 		return;
 	client_first = conn->http.flags & HTTP_C_CLIENT_END;
-	if (!(conn->http.flags & (HTTP_C_CLIENT_END | HTTP_C_SERVER_END)))
-		client_first = conn->role == SLID_ROLE_SERVER; /* the peer went silent */
+	if (!(conn->http.flags & (HTTP_C_CLIENT_END | HTTP_C_SERVER_END))) {
+		/* The peer went silent, or this side gave up: its RST is sent after this state. */
+		int is_local = !ops->retrans_out;
+
+		client_first = (conn->role == SLID_ROLE_CLIENT) == is_local;
+	}
 	flow_end(conn, 0, !!client_first);
 }
 

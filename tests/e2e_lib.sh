@@ -11,6 +11,7 @@
 #   free_port, wait_port PORT      a port for a server; wait until it listens (nothing connects to it)
 #   start_in CGROUP CMD...         in the background, below $E2E_SCOPE; sets STARTED_PID; output in CGROUP.log
 #   run_in CGROUP CMD...           in the foreground
+#   netns_begin NAME               a network namespace; see there
 #   stop_pid PID [SIGNAL]          and wait for its end
 #   slid_start [OPTIONS], slid_stop [SIGNAL]   SLID_PID, SLID_PORT; slid_stop sets SLID_STATUS
 #   slid_metric NAME [LABEL="x"]...            the sum of the matching series
@@ -36,7 +37,7 @@ e2e_begin() {
 	E2E_TITLE=$1
 	shift
 	E2E_OK=0 E2E_FAILED=0 E2E_DIR='' E2E_SCOPE='' E2E_ENDED='' SLID_PID='' SLID_PORT=''
-	E2E_PIDS=() E2E_NETNS=()
+	E2E_PIDS=() E2E_NETNS=() E2E_NS=()
 	declare -gA E2E_SEEN=()
 	trap e2e_cleanup EXIT
 	trap 'exit 130' INT
@@ -148,10 +149,19 @@ free_port() {
 wait_port() {
 	local turn
 	for turn in $(seq 200); do
-		[ -z "$(ss -Hltn "sport = :$1")" ] || return 0
+		[ -z "$("${E2E_NS[@]}" ss -Hltn "sport = :$1")" ] || return 0
 		sleep 0.05
 	done
 	fail "nobody listens on port $1"
+}
+
+# Servers and wait_port work in a network namespace of the test's own from here on, with "${E2E_NS[@]}" CMD;
+# back with E2E_NS=(). Return: whether there may be one.
+netns_begin() {
+	command -v ip >/dev/null && ip netns add "slid-test-$$-$1" 2>/dev/null || return
+	E2E_NETNS+=("slid-test-$$-$1")
+	E2E_NS=(ip netns exec "slid-test-$$-$1")
+	"${E2E_NS[@]}" ip link set lo up
 }
 
 start_in() {
@@ -173,7 +183,8 @@ run_in() {
 	(
 		echo "$BASHPID" >"$E2E_SCOPE/$cgroup/cgroup.procs"
 		exec "$@"
-	)
+	) <&0 &
+	wait $! # a signal ends this wait, and not only what runs
 }
 
 stop_pid() {
@@ -250,7 +261,7 @@ log_counts() {
 		n = split("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH", names, " ")
 		for (i = 1; i <= n; i++)
 			known[names[i]] = 1
-	} NF == 3 {
+	} /^[0-9]+ [^ ]+ [0-9]+$/ {
 		cnt[$1 " " ($2 in known ? $2 : "_OTHER") " " $3]++
 	} END {
 		for (i in cnt)
@@ -385,7 +396,7 @@ http {
 	}
 }
 NGINX
-	start_in "$name" nginx -c "$dir/nginx.conf" -p "$dir"
+	start_in "$name" "${E2E_NS[@]}" nginx -c "$dir/nginx.conf" -p "$dir"
 	NGINX_PID=$STARTED_PID
 	wait_port "$NGINX_PORT"
 }

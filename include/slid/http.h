@@ -989,6 +989,7 @@ HTTP_INLINE int http_end(struct http_conn *c, int orderly, int client_first, __u
 	int whole = orderly && s->state == HTTP_UNTIL_CLOSE;
 
 	http_restart(s, now);
+	s->state = HTTP_UNTIL_CLOSE; /* a sender that did not see the RST yet may go on for a while */
 	s->carry_len = 0;
 	if (!http_ring_cnt(c)) {
 		c->over_cnt = 0;
