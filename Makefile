@@ -32,7 +32,6 @@ OBJS       := $(SRCS:%.c=$(O)/%.o) $(O)/gen/remote.pb-c.o
 LIB        := $(O)/libslid.a
 TESTS      := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS    := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/fuzz_*.c))
-FUZZ_SECONDS ?= 20
 BPFTESTS   := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/bpf_*.c))
 BENCHES    := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/bench_*.c))
 TOOLS      := $(patsubst tests/%.c,$(O)/tests/%,$(wildcard tests/tool_*.c)) # what e2e_*.sh run
@@ -159,7 +158,7 @@ test:
 	@$(MAKE) --no-print-directory -j2 $(ASAN) all unit
 	@$(MAKE) --no-print-directory -j2 fuzzers
 	@O=$(O) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run.sh $(TESTS) $(TESTS:$(O)/%=$(O)-asan/%) $(BPFTESTS) \
-	   $(patsubst tests/%,tests/%,$(wildcard tests/fuzz_*.sh)) $(sort $(wildcard tests/e2e_*.sh))
+	   tests/fuzz.sh $(sort $(wildcard tests/e2e_*.sh))
 
 unit: $(TESTS)
 tests: unit $(BPFTESTS) $(TOOLS)

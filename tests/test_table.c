@@ -287,7 +287,7 @@ static void table_on_a_terminal_fits(void **state)
 							      .dur_ns = MS,
 							      .n = (uint64_t)i + 1});
 	}
-	cur->drops[SLID_DROP_RACE] = 1;
+	cur->drops[SLID_DROP_READ] = 1;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct table_opts opts = {.tty = true, .rows = sizes[i][0], .cols = sizes[i][1]};
 
