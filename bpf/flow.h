@@ -203,7 +203,7 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	plan_make(&plan, s, &p);
 	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
 		return 0; /* seen before */
-	now = plan_needs_time(&plan, s) ? bpf_ktime_get_ns() : 0;
+	now = plan_needs_time(&plan, s) ? packet_time(skb, slot) : 0;
 	token = now ^ ((__u64)p.seq << 32);
 	if (plan_load(skb, window, &plan, &p, token))
 		return 0;

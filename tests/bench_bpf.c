@@ -186,6 +186,7 @@ static double measure(struct slid_bench_bpf *skel, struct kind *kind)
 	int err;
 
 	prepare(skel, kind);
+	ctx.tstamp = kind->is_egress ? clock_ns(CLOCK_MONOTONIC) : 0; /* as TCP does */
 	begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 	if (err) {

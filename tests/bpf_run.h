@@ -40,6 +40,7 @@ struct run {
 	uint64_t cpus[RUN_CPUS_MAX * (1 + SLID_BUCKETS_MAX)]; /* scratch: one value of each CPU */
 	uint8_t packet[RUN_JUMBO + 4096 + PACKET_HEAD_MAX];
 	uint16_t next_port;
+	uint64_t leaves_ns; /* departure time that TCP writes on what is sent; 0 = none */
 };
 
 static struct run run;
@@ -150,7 +151,7 @@ static inline uint64_t run__now_ns(void)
 static inline void run__prog(const struct bpf_program *prog, const void *frame, size_t len,
 			     __u32 mark)
 {
-	struct __sk_buff ctx = {.mark = mark};
+	struct __sk_buff ctx = {.mark = mark, .tstamp = run.leaves_ns};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)len,
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
 	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
