@@ -12,11 +12,11 @@
 /* One TCP connection of the scope. */
 struct slid_conn {
 	struct bpf_spin_lock lock; /* over .http: both directions, and ingress on two CPUs */
-	__u16 port;                /* see slid_series_key */
-	__u8 role;                 /* enum slid_role */
+	__u16 port;		   /* see slid_series_key */
+	__u8 role;		   /* enum slid_role */
 	__u8 pad;
-	__u64 cgroup_id;           /* 0 = not known yet */
-	__u64 connect_ns;          /* client role: when connect() began */
+	__u64 cgroup_id;  /* 0 = not known yet */
+	__u64 connect_ns; /* client role: when connect() began */
 	struct http_conn http;
 };
 

@@ -178,8 +178,9 @@ static __always_inline struct slid_conn *conn_again(struct __sk_buff *skb, const
 
 /*
  * slid_read - read one window of the packet's payload. Return: 1 if there is more to read, 0 if
- * not, FLOW_ENDED if it was the last before a FIN that had come earlier. This and slid_finish() are global functions, verified once each whatever led to them; they
- * take the packet from skb->cb and find the connection anew.
+ * not, FLOW_ENDED if it was the last before a FIN that had come earlier. This and slid_finish() are
+ * global functions, verified once each whatever led to them; they take the packet from skb->cb and
+ * find the connection anew.
  */
 __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 {

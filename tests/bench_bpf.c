@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bench_bpf.c - nanoseconds of the kernel programs per packet, by kind. bpf_prog_test_run() repeats
- * a packet; the benchmark build takes its progress back behind each repeat, see bpf/testing.h. Every
- * round measures each kind once, the empty program among them, so that a slow moment hits all.
+ * a packet; the benchmark build takes its progress back behind each repeat, see bpf/testing.h.
+ * Every round measures each kind once, the empty program among them, so that a slow moment hits
+ * all.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -21,8 +22,8 @@
 #include "slid_bench.skel.h"
 
 #define REPEATS 100000
-#define ROUNDS  15
-#define PORT    8080
+#define ROUNDS	15
+#define PORT	8080
 
 #define TARGET_PAIR   18.0 /* times the empty program: GET in and 200 out */
 #define TARGET_OPAQUE 3.0
@@ -49,23 +50,31 @@ struct kind {
 	double median;
 };
 
-#define SERVER_AT(state_, outstanding_, left_)                                                     \
-	{.role = SLID_ROLE_SERVER, .http = (state_), .outstanding = (outstanding_), .left = (left_)}
+#define SERVER_AT(state_, outstanding_, left_)                                             \
+	{                                                                                  \
+		.role = SLID_ROLE_SERVER, .http = (state_), .outstanding = (outstanding_), \
+		.left = (left_)                                                            \
+	}
 
 enum { EMPTY, ACK, OPAQUE, FOREIGN, REQUEST, UPLOAD, RESPONSE, BODY, BIG_BODY, CHUNKED, KINDS };
 
 static struct kind kinds[KINDS] = {
 	[EMPTY] = {.name = "empty program", .text = ""},
 	[ACK] = {.name = "pure ACK", .text = "", .state = SERVER_AT(HTTP_START, 1, 0)},
-	[OPAQUE] = {.name = "opaque (TLS) segment, 1448 B", .len = 1448, .text = "\x17\x03\x03",
+	[OPAQUE] = {.name = "opaque (TLS) segment, 1448 B",
+		    .len = 1448,
+		    .text = "\x17\x03\x03",
 		    .state = {.role = SLID_ROLE_SERVER, .flags = HTTP_C_OPAQUE}},
 	[FOREIGN] = {.name = "joined, not HTTP, 1448 B", .len = 1448, .text = "\x01\x02\x03"},
-	[REQUEST] = {.name = "GET request, 150 B",
-		     .text = "GET /api/v1/items/12345?page=2 HTTP/1.1\r\nHost: shop.example.com\r\n"
-			     "User-Agent: curl/8.5.0\r\nAccept: */*\r\nX-Request-Id: 4f2a9c81e07d\r\n"
-			     "X-Padding: 0000\r\n\r\n",
-		     .state = SERVER_AT(HTTP_START, 0, 0)},
-	[UPLOAD] = {.name = "POST body segment, 1448 B", .len = 1448, .text = "x",
+	[REQUEST] =
+		{.name = "GET request, 150 B",
+		 .text = "GET /api/v1/items/12345?page=2 HTTP/1.1\r\nHost: shop.example.com\r\n"
+			 "User-Agent: curl/8.5.0\r\nAccept: */*\r\nX-Request-Id: 4f2a9c81e07d\r\n"
+			 "X-Padding: 0000\r\n\r\n",
+		 .state = SERVER_AT(HTTP_START, 0, 0)},
+	[UPLOAD] = {.name = "POST body segment, 1448 B",
+		    .len = 1448,
+		    .text = "x",
 		    .state = SERVER_AT(HTTP_BODY, 1, 1 << 20)},
 	[RESPONSE] = {.name = "200 response, head and body, 150 B",
 		      .is_egress = true,
@@ -73,10 +82,16 @@ static struct kind kinds[KINDS] = {
 			      "Date: Sat, 22 Nov 2025 10:00:00 GMT\r\nContent-Type: text/plain\r\n"
 			      "Content-Length: 6\r\nConnection: keep-alive\r\n\r\nhello\n",
 		      .state = SERVER_AT(HTTP_START, 1, 0)},
-	[BODY] = {.name = "response body segment, 1448 B", .is_egress = true, .len = 1448,
-		  .text = "x", .state = SERVER_AT(HTTP_BODY, 1, 1 << 20)},
-	[BIG_BODY] = {.name = "response body segment, 64 KB", .is_egress = true, .len = 65000,
-		      .text = "x", .state = SERVER_AT(HTTP_BODY, 1, 1 << 20)},
+	[BODY] = {.name = "response body segment, 1448 B",
+		  .is_egress = true,
+		  .len = 1448,
+		  .text = "x",
+		  .state = SERVER_AT(HTTP_BODY, 1, 1 << 20)},
+	[BIG_BODY] = {.name = "response body segment, 64 KB",
+		      .is_egress = true,
+		      .len = 65000,
+		      .text = "x",
+		      .state = SERVER_AT(HTTP_BODY, 1, 1 << 20)},
 	[CHUNKED] = {.name = "whole chunked response, 3 chunks, 190 B",
 		     .is_egress = true,
 		     .text = "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\n"
@@ -175,9 +190,9 @@ static void prepare(struct slid_bench_bpf *skel, const struct kind *kind)
  * machine is not in it. */
 static double measure(struct slid_bench_bpf *skel, struct kind *kind)
 {
-	const struct bpf_program *prog = kind == &kinds[EMPTY]	? skel->progs.slid_empty :
-					 kind->is_egress	? skel->progs.slid_egress :
-								  skel->progs.slid_ingress;
+	const struct bpf_program *prog = kind == &kinds[EMPTY] ? skel->progs.slid_empty
+					 : kind->is_egress     ? skel->progs.slid_egress
+							       : skel->progs.slid_ingress;
 	struct __sk_buff ctx = {.mark = kind->mark};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = kind->frame,
 		    .data_size_in = (uint32_t)kind->frame_len, .ctx_in = &ctx,
@@ -208,7 +223,9 @@ static void counted(struct slid_bench_bpf *skel, uint64_t *started, uint64_t *en
 {
 	static uint64_t values[64 * (1 + SLID_BUCKETS_MAX)];
 	struct slid_port_key port = {.cgroup_id = 77, .port = PORT, .role = SLID_ROLE_SERVER};
-	struct slid_series_key series = {.cgroup_id = 77, .port = PORT, .status = 200,
+	struct slid_series_key series = {.cgroup_id = 77,
+					 .port = PORT,
+					 .status = 200,
 					 .method = SLID_METHOD_GET,
 					 .role_what = SLID_ROLE_WHAT(SLID_ROLE_SERVER, 0)};
 	size_t words = bpf_map__value_size(skel->maps.slid_series) / 8,
@@ -230,9 +247,11 @@ static void check_work(struct slid_bench_bpf *skel)
 	counted(skel, &started, &ended);
 	if (started == runs && ended == 2 * runs)
 		return;
-	fprintf(stderr, "bench_bpf: %llu requests started and %llu ended, not %llu and %llu: "
-		"the repeats did not do the same work\n", (unsigned long long)started,
-		(unsigned long long)ended, (unsigned long long)runs, (unsigned long long)(2 * runs));
+	fprintf(stderr,
+		"bench_bpf: %llu requests started and %llu ended, not %llu and %llu: "
+		"the repeats did not do the same work\n",
+		(unsigned long long)started, (unsigned long long)ended, (unsigned long long)runs,
+		(unsigned long long)(2 * runs));
 	exit(1);
 }
 
@@ -247,12 +266,12 @@ static void print_table(void)
 
 		printf("%-42s %8.1f %8.2f %4.0f..%-4.0f %9s\n", kind->name, kind->median,
 		       kind->median / empty, kind->ns[0], kind->ns[ROUNDS - 1],
-		       !has_target			      ? "" :
-		       kind->median <= TARGET_OPAQUE * empty ? "3.00 met" :
-							       "3.00 MISSED");
+		       !has_target			       ? ""
+		       : kind->median <= TARGET_OPAQUE * empty ? "3.00 met"
+							       : "3.00 MISSED");
 	}
-	printf("%-42s %8.1f %8.2f %10s %9s\n", "one request: GET in and 200 out", pair, pair / empty,
-	       "", pair <= TARGET_PAIR * empty ? "18.00 met" : "18.00 MISSED");
+	printf("%-42s %8.1f %8.2f %10s %9s\n", "one request: GET in and 200 out", pair,
+	       pair / empty, "", pair <= TARGET_PAIR * empty ? "18.00 met" : "18.00 MISSED");
 }
 
 static void print_json(void)
@@ -265,8 +284,8 @@ static void print_json(void)
 		       "\"x_empty\": %.3f}",
 		       i ? "," : "", kinds[i].name, kinds[i].median, kinds[i].ns[0],
 		       kinds[i].ns[ROUNDS - 1], kinds[i].median / empty);
-	printf("],\n \"request\": {\"ns\": %.2f, \"x_empty\": %.3f, \"x_empty_target\": %.1f}}\n", pair,
-	       pair / empty, TARGET_PAIR);
+	printf("],\n \"request\": {\"ns\": %.2f, \"x_empty\": %.3f, \"x_empty_target\": %.1f}}\n",
+	       pair, pair / empty, TARGET_PAIR);
 }
 
 int main(int argc, char **argv)

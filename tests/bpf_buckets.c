@@ -100,8 +100,19 @@ static void bucket_of_many_durations(void **state)
 
 static void bucket_of_extremes(void **state)
 {
-	static const uint64_t durations[] = {0, 1, 2, 3, 15, 16, 17, 1ull << 32, 1ull << 52, 1ull << 62,
-					     511999999999ull, 512000000000ull, 512000000001ull};
+	static const uint64_t durations[] = {0,
+					     1,
+					     2,
+					     3,
+					     15,
+					     16,
+					     17,
+					     1ull << 32,
+					     1ull << 52,
+					     1ull << 62,
+					     511999999999ull,
+					     512000000000ull,
+					     512000000001ull};
 
 	(void)state;
 	check_durations(durations, sizeof(durations) / sizeof(durations[0]));
@@ -202,7 +213,8 @@ static void exchange_exact_at_each_bound(void **state)
 static void duration_spans_all_segments(void **state)
 {
 	static const char *const request[] = {"G", "ET / HTTP/1.1\r\n", "\r\n"};
-	static const char *const response[] = {"H", "TTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"};
+	static const char *const response[] = {"H", "TTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+					       "ok"};
 	bool has_ttfb = run.skel->rodata->slid_ttfb;
 	struct slid_series_key key = key_200(SLID_WHAT_REQUEST);
 	struct flow f = open_flow();
@@ -326,7 +338,8 @@ int main(void)
 	run__close();
 	if (!run__open(false, 4))
 		return 1;
-	failed += cmocka_run_group_tests_name("bpf_buckets with four series", four_series, NULL, NULL);
+	failed += cmocka_run_group_tests_name("bpf_buckets with four series", four_series, NULL,
+					      NULL);
 	run__close();
 	return failed;
 }

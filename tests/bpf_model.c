@@ -7,7 +7,7 @@
 #include "bpf_run.h"
 
 #define CONVERSATIONS 3000
-#define SEED          20250101u
+#define SEED	      20250101u
 #define TEXT_MAX      (256 * 1024)
 
 struct exchange {
@@ -42,8 +42,8 @@ __attribute__((format(printf, 3, 4))) static void put(struct conversation *c, in
 	va_list args;
 
 	va_start(args, format);
-	c->len[who] += (size_t)vsnprintf(c->text[who] + c->len[who], TEXT_MAX - c->len[who], format,
-					 args);
+	c->len[who] +=
+		(size_t)vsnprintf(c->text[who] + c->len[who], TEXT_MAX - c->len[who], format, args);
 	va_end(args);
 	assert_true(c->len[who] < TEXT_MAX / 2);
 }
@@ -51,7 +51,8 @@ __attribute__((format(printf, 3, 4))) static void put(struct conversation *c, in
 /* Bytes that look like anything, messages too. */
 static void put_bytes(struct conversation *c, int who, size_t cnt)
 {
-	static const char bait[] = "\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nGET / HTTP/1.1\r\n\r\n0";
+	static const char bait[] =
+		"\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nGET / HTTP/1.1\r\n\r\n0";
 
 	for (size_t i = 0; i < cnt; i++)
 		c->text[who][c->len[who]++] = bait[(i + cnt) % (sizeof(bait) - 1)];
@@ -59,8 +60,9 @@ static void put_bytes(struct conversation *c, int who, size_t cnt)
 
 static void put_headers(struct conversation *c, int who)
 {
-	static const char *const names[] = {"Host", "Content-Type", "Content-Lengthy", "Transfer", "X",
-					    "TE", "Cookie", "content-length-not"};
+	static const char *const names[] = {
+		"Host", "Content-Type", "Content-Lengthy", "Transfer",
+		"X",	"TE",		"Cookie",	   "content-length-not"};
 	uint32_t cnt = rng(6);
 
 	for (uint32_t i = 0; i < cnt; i++) {
@@ -120,7 +122,7 @@ static void put_body(struct conversation *c, int who, bool has_bytes)
 
 static void put_request(struct conversation *c, struct exchange *exchange)
 {
-	static const char *const names[] = {"BREW",   "GET",	 "HEAD",  "POST",  "PUT",
+	static const char *const names[] = {"BREW",   "GET",	 "HEAD",    "POST",  "PUT",
 					    "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
 	uint32_t size = rng(10) ? rng(40) : rng(2500);
 
@@ -240,8 +242,9 @@ static void play(struct conversation *c, struct flow *f)
 
 	while (said[CLIENT] < c->len[CLIENT] || said[SERVER] < c->len[SERVER]) {
 		size_t limit = server_limit(c, said[CLIENT]);
-		int who = said[CLIENT] == c->len[CLIENT] || (rng(2) && said[SERVER] < limit) ? SERVER :
-											  CLIENT;
+		int who = said[CLIENT] == c->len[CLIENT] || (rng(2) && said[SERVER] < limit)
+				  ? SERVER
+				  : CLIENT;
 
 		speak(c, f, who, said, who == SERVER ? limit : c->len[CLIENT]);
 	}
@@ -281,8 +284,9 @@ static uint64_t check_series(void)
 
 /*
  * Make every series there can be. The kernel has little per-CPU memory at hand for the inside of a
- * program: of some dozens of new series in one millisecond, one or another finds none and is counted
- * under the overflow key, as SLID_DROP_SERIES_FULL says. What is tested here is the reading.
+ * program: of some dozens of new series in one millisecond, one or another finds none and is
+ * counted under the overflow key, as SLID_DROP_SERIES_FULL says. What is tested here is the
+ * reading.
  */
 static void make_series(void)
 {
@@ -323,10 +327,12 @@ static void every_conversation_is_counted(void **state)
 		bpf_map_delete_elem(bpf_map__fd(run.skel->maps.slid_conns), &key);
 		for (__u32 drop = 0; drop < SLID_DROP_CNT + SLID_STAT_CNT; drop++)
 			if (run__drop(drop))
-				fail_msg("seed %u, conversation %u: %s", SEED, i, expect_drops[drop]);
+				fail_msg("seed %u, conversation %u: %s", SEED, i,
+					 expect_drops[drop]);
 	}
 	assert_int_equal(check_series(), total);
-	print_message("%d conversations, %llu requests\n", CONVERSATIONS, (unsigned long long)total);
+	print_message("%d conversations, %llu requests\n", CONVERSATIONS,
+		      (unsigned long long)total);
 }
 
 /* Requests started, of both roles, are all accounted for. Return: how many were counted. */
@@ -415,7 +421,8 @@ int main(void)
 	static char text[2][TEXT_MAX];
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(every_conversation_is_counted, &conversation),
-		cmocka_unit_test_prestate(nothing_is_left_open_when_segments_are_lost, &conversation),
+		cmocka_unit_test_prestate(nothing_is_left_open_when_segments_are_lost,
+					  &conversation),
 		cmocka_unit_test_prestate(any_bytes_are_taken, &conversation),
 	};
 	int failed;
