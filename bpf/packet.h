@@ -144,6 +144,16 @@ static __always_inline void packet_get(struct __sk_buff *skb, struct packet *p)
 	p->dst_port = (__u16)ports;
 }
 
+/* packet_time - when the packet is here, CLOCK_MONOTONIC. TCP has written that on what it sends, for
+ * pacing: the time when it leaves, tcp_wstamp_ns. Added in: d3edd06ea8ea ("tcp: provide earliest
+ * departure time in skb->tstamp"). */
+static __always_inline __u64 packet_time(struct __sk_buff *skb, __u32 is_egress)
+{
+	__u64 now = is_egress ? skb->tstamp : 0;
+
+	return now ? now : bpf_ktime_get_ns();
+}
+
 /* Last four bytes of the sender's address, network order. */
 static __always_inline __u32 packet_peer(struct __sk_buff *skb)
 {

@@ -100,8 +100,19 @@ static void bucket_of_many_durations(void **state)
 
 static void bucket_of_extremes(void **state)
 {
-	static const uint64_t durations[] = {0, 1, 2, 3, 15, 16, 17, 1ull << 32, 1ull << 52, 1ull << 62,
-					     511999999999ull, 512000000000ull, 512000000001ull};
+	static const uint64_t durations[] = {0,
+					     1,
+					     2,
+					     3,
+					     15,
+					     16,
+					     17,
+					     1ull << 32,
+					     1ull << 52,
+					     1ull << 62,
+					     511999999999ull,
+					     512000000000ull,
+					     512000000001ull};
 
 	(void)state;
 	check_durations(durations, sizeof(durations) / sizeof(durations[0]));
@@ -169,11 +180,41 @@ static void duration_is_never_negative(void **state)
 	assert_int_equal(sum_ns, 0);
 }
 
+/* A whole exchange of exactly dur_ns, by the departure time of its response. */
+static void check_exchange(uint64_t dur_ns)
+{
+	struct slid_series_key key = key_200(SLID_WHAT_REQUEST);
+	struct flow f = open_flow();
+	const uint64_t *words;
+	struct slid_conn conn;
+
+	flow__say(&f, CLIENT, GET_REQUEST);
+	conn = flow__conn(&f);
+	run.leaves_ns = (conn.http.ring[0] & HTTP_TIME_MASK) + dur_ns;
+	flow__say(&f, SERVER, OK_RESPONSE);
+	run.leaves_ns = 0;
+	words = run__sum(bpf_map__fd(run.skel->maps.slid_series), &key, 1 + run.bucket_cnt);
+	assert_int_equal(words[0], dur_ns);
+	for (size_t i = 0; i < run.bucket_cnt; i++)
+		assert_int_equal(words[1 + i], i == layout__bucket(&run.layout, dur_ns));
+}
+
+static void exchange_exact_at_each_bound(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < run.layout.bound_cnt; i++) {
+		check_exchange(run.layout.bounds[i].ns - 1);
+		check_exchange(run.layout.bounds[i].ns);
+		check_exchange(run.layout.bounds[i].ns + 1);
+	}
+}
+
 /* Parts 5 ms apart: the clock runs from the request's first byte to the response's last. */
 static void duration_spans_all_segments(void **state)
 {
 	static const char *const request[] = {"G", "ET / HTTP/1.1\r\n", "\r\n"};
-	static const char *const response[] = {"H", "TTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"};
+	static const char *const response[] = {"H", "TTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+					       "ok"};
 	bool has_ttfb = run.skel->rodata->slid_ttfb;
 	struct slid_series_key key = key_200(SLID_WHAT_REQUEST);
 	struct flow f = open_flow();
@@ -273,6 +314,7 @@ int main(void)
 		cmocka_unit_test(key_carries_every_field),
 		cmocka_unit_test(duration_is_from_the_first_byte),
 		cmocka_unit_test(duration_is_never_negative),
+		cmocka_unit_test(exchange_exact_at_each_bound),
 		cmocka_unit_test(duration_spans_all_segments),
 		cmocka_unit_test(series_stay_apart),
 		cmocka_unit_test(ports_full_is_counted),
@@ -296,7 +338,8 @@ int main(void)
 	run__close();
 	if (!run__open(false, 4))
 		return 1;
-	failed += cmocka_run_group_tests_name("bpf_buckets with four series", four_series, NULL, NULL);
+	failed += cmocka_run_group_tests_name("bpf_buckets with four series", four_series, NULL,
+					      NULL);
 	run__close();
 	return failed;
 }

@@ -8,9 +8,9 @@
 #define C(text) flow__say(f, CLIENT, text)
 #define S(text) flow__say(f, SERVER, text)
 
-#define GET SLID_METHOD_GET
+#define GET	    SLID_METHOD_GET
 #define GET_REQUEST "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
-#define OK_HEAD     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+#define OK_HEAD	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 #define OK_RESPONSE OK_HEAD "ok"
 
 static void exchange(struct flow *f)
@@ -19,7 +19,8 @@ static void exchange(struct flow *f)
 	S(OK_RESPONSE);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------------------------------
+ */
 
 static void get_200(struct flow *f)
 {
@@ -38,13 +39,14 @@ static void keep_alive_500(struct flow *f)
 
 static void every_method(struct flow *f)
 {
-	static const char *const names[] = {"GET",     "HEAD",	  "POST",  "PUT",  "DELETE",
-					    "OPTIONS", "TRACE",	  "PATCH", "PURGE", "X",
-					    "VERSION-CONTROL",	  "A-METHOD-OF-23-CHARS.XY"};
+	static const char *const names[] = {
+		"GET",	 "HEAD",  "POST",  "PUT", "DELETE",	     "OPTIONS",
+		"TRACE", "PATCH", "PURGE", "X",	  "VERSION-CONTROL", "A-METHOD-OF-23-CHARS.XY"};
 	char text[128];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(text, sizeof(text), "%s /index.html HTTP/1.1\r\nHost: a\r\n\r\n", names[i]);
+		snprintf(text, sizeof(text), "%s /index.html HTTP/1.1\r\nHost: a\r\n\r\n",
+			 names[i]);
 		C(text);
 		S(!strcmp(names[i], "HEAD") ? OK_HEAD : OK_RESPONSE);
 	}
@@ -73,8 +75,9 @@ static void every_form_of_target(struct flow *f)
 
 static void every_status_class(struct flow *f)
 {
-	static const char *const lines[] = {"200 OK", "201 Created", "301 Moved", "404 Not Found",
-					    "500 ", "503", "999 Odd", "599 Real", "499 Real"};
+	static const char *const lines[] = {"200 OK",	     "201 Created", "301 Moved",
+					    "404 Not Found", "500 ",	    "503",
+					    "999 Odd",	     "599 Real",    "499 Real"};
 	char text[128];
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -147,15 +150,16 @@ static void no_body_by_method_or_status(struct flow *f)
 	C(GET_REQUEST);
 	S("HTTP/1.1 304 Not Modified\r\nContent-Length: 70000\r\n\r\n");
 	exchange(f);
-	CHECK(f, WANT({200, SLID_METHOD_HEAD, 0, 2}, {404, SLID_METHOD_HEAD, 0, 1}, {204, GET, 0, 1},
-		      {304, GET, 0, 1}, {200, GET, 0, 1}));
+	CHECK(f, WANT({200, SLID_METHOD_HEAD, 0, 2}, {404, SLID_METHOD_HEAD, 0, 1},
+		      {204, GET, 0, 1}, {304, GET, 0, 1}, {200, GET, 0, 1}));
 }
 
 static void interim_responses(struct flow *f)
 {
 	C(GET_REQUEST);
 	S("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
-	S("HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" OK_RESPONSE);
+	S("HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\nHTTP/1.1 102 "
+	  "Processing\r\n\r\n" OK_RESPONSE);
 	CHECK(f, WANT({200, GET, 0, 1}));
 }
 
@@ -167,10 +171,12 @@ static void expect_100_continue(struct flow *f)
 	C("body");
 	S("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
 	C("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-	S("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"); /* before the body, which is sent anyway */
+	S("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"); /* before the body, which is sent anyway
+							    */
 	C("body");
 	exchange(f);
-	CHECK(f, WANT({201, SLID_METHOD_POST, 0, 1}, {417, SLID_METHOD_POST, 0, 1}, {200, GET, 0, 1}));
+	CHECK(f,
+	      WANT({201, SLID_METHOD_POST, 0, 1}, {417, SLID_METHOD_POST, 0, 1}, {200, GET, 0, 1}));
 }
 
 static void connect_opens_a_tunnel(struct flow *f)
@@ -210,7 +216,8 @@ static void upgrade_declined_goes_on(struct flow *f)
 	CHECK(f, WANT({200, GET, 0, 2}));
 }
 
-/* ---- pipelining --------------------------------------------------------------------------------- */
+/* ---- pipelining ---------------------------------------------------------------------------------
+ */
 
 static void pipeline(struct flow *f, int cnt, bool coalesced)
 {
@@ -280,12 +287,14 @@ static void pipelined_then_client_gone(struct flow *f)
 	S(OK_RESPONSE);
 	S(OK_HEAD "o");
 	flow__rst(f, CLIENT);
-	CHECK(f, WANT({200, GET, 0, 1}, {200, GET, SLID_ERROR_TRUNCATED, 1},
-		      {499, GET, SLID_ERROR_CLIENT_CLOSED, 30}),
+	CHECK(f,
+	      WANT({200, GET, 0, 1}, {200, GET, SLID_ERROR_TRUNCATED, 1},
+		   {499, GET, SLID_ERROR_CLIENT_CLOSED, 30}),
 	      .resets_in = f->role == SLID_ROLE_SERVER, .resets_out = f->role == SLID_ROLE_CLIENT);
 }
 
-/* ---- segments ----------------------------------------------------------------------------------- */
+/* ---- segments -----------------------------------------------------------------------------------
+ */
 
 static const char split_client[] =
 	"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello\r\nworl"
@@ -295,14 +304,16 @@ static const char split_client[] =
 static const char split_server[] =
 	"HTTP/1.1 100 Continue\r\n\r\n"
 	"HTTP/1.1 201 Created\r\nServer: a\r\nContent-Length: 12\r\n\r\nHTTP/1.1 50\n"
-	"HTTP/1.1 500 Broken\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n1\r\n0\r\n0\r\n\r\n"
+	"HTTP/1.1 500 Broken\r\nTransfer-Encoding: "
+	"chunked\r\n\r\n4\r\n\r\n\r\n\r\n1\r\n0\r\n0\r\n\r\n"
 	"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"
 	"HTTP/1.1 304 Same\r\nETag: \"a\"\r\n\r\n";
 
 static void check_split(struct flow *f, uint64_t cnt)
 {
-	CHECK(f, WANT({201, SLID_METHOD_POST, 0, cnt}, {500, SLID_METHOD_PUT, 0, cnt},
-		      {200, SLID_METHOD_HEAD, 0, cnt}, {304, GET, 0, cnt}),
+	CHECK(f,
+	      WANT({201, SLID_METHOD_POST, 0, cnt}, {500, SLID_METHOD_PUT, 0, cnt},
+		   {200, SLID_METHOD_HEAD, 0, cnt}, {304, GET, 0, cnt}),
 	      .proto_cnt = cnt);
 }
 
@@ -384,12 +395,16 @@ static void segment_past_the_limit(struct flow *f)
 	flow__send(f, SERVER, 0, text, len);
 	S("0\r\n\r\n");
 	CHECK(f, .lost = 1,
-	      .drops = {[SLID_DROP_SEGMENT_LIMIT] = 1, [SLID_DROP_GAP] = 1,
-			[SLID_DROP_RESPONSE_LOST] = 1, [STAT(DESYNC)] = 1});
+	      .drops = {[SLID_DROP_SEGMENT_LIMIT] = 1,
+			[SLID_DROP_GAP] = 1,
+			[SLID_DROP_RESPONSE_LOST] = 1,
+			[STAT(DESYNC)] = 1});
 	exchange(f);
 	CHECK(f, WANT({200, GET, 0, 1}), .lost = 1,
-	      .drops = {[SLID_DROP_SEGMENT_LIMIT] = 1, [SLID_DROP_GAP] = 1,
-			[SLID_DROP_RESPONSE_LOST] = 1, [STAT(DESYNC)] = 1});
+	      .drops = {[SLID_DROP_SEGMENT_LIMIT] = 1,
+			[SLID_DROP_GAP] = 1,
+			[SLID_DROP_RESPONSE_LOST] = 1,
+			[STAT(DESYNC)] = 1});
 }
 
 static void large_bodies(struct flow *f)
@@ -426,7 +441,8 @@ static void body_and_next_message_in_one_segment(struct flow *f)
 	C(GET_REQUEST);
 	S("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n");
 	memset(text, 'x', 60000);
-	len = 60000 + (size_t)sprintf(text + 60000, "%s%s%s", OK_RESPONSE, OK_RESPONSE, OK_RESPONSE);
+	len = 60000 +
+	      (size_t)sprintf(text + 60000, "%s%s%s", OK_RESPONSE, OK_RESPONSE, OK_RESPONSE);
 	flow__send(f, SERVER, 0, text, len);
 	CHECK(f, WANT({200, SLID_METHOD_POST, 0, 1}, {200, GET, 0, 3}));
 }
@@ -441,18 +457,22 @@ static void header_lines_longer_than_the_window(struct flow *f)
 		int size = (int)sizes[i];
 
 		snprintf(text, sizeof(text),
-			 "POST /%0*d HTTP/1.1\r\nCookie: %0*d\r\nContent-Length: 3\r\nX: %0*d\r\n\r\nabc",
+			 "POST /%0*d HTTP/1.1\r\nCookie: %0*d\r\nContent-Length: 3\r\nX: "
+			 "%0*d\r\n\r\nabc",
 			 size / 4, 0, size / 4, 0, size / 4, 0);
 		C(text);
 		snprintf(text, sizeof(text),
-			 "HTTP/1.1 200 %0*d\r\nSet-Cookie: %0*d\r\nContent-Length: 3\r\nX: %0*d\r\n\r\nabc",
+			 "HTTP/1.1 200 %0*d\r\nSet-Cookie: %0*d\r\nContent-Length: 3\r\nX: "
+			 "%0*d\r\n\r\nabc",
 			 size / 4, 0, size / 4, 0, size / 4, 0);
 		S(text);
 		cnt++;
-		snprintf(text, sizeof(text), "POST /%0*d HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", size, 0);
+		snprintf(text, sizeof(text), "POST /%0*d HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+			 size, 0);
 		C(text);
 		snprintf(text, sizeof(text),
-			 "HTTP/1.1 200 OK\r\nSet-Cookie: %0*d\r\nContent-Length: 3\r\n\r\nabc", size, 0);
+			 "HTTP/1.1 200 OK\r\nSet-Cookie: %0*d\r\nContent-Length: 3\r\n\r\nabc",
+			 size, 0);
 		S(text);
 		cnt++;
 	}
@@ -479,7 +499,8 @@ static void retransmission(struct flow *f)
 	}
 	CHECK(f, WANT({200, GET, 0, 1}, {200, SLID_METHOD_POST, 0, 1}));
 	exchange(f);
-	flow__at(f, CLIENT, client_seq, 0, GET_REQUEST, strlen(GET_REQUEST)); /* late, out of the network */
+	flow__at(f, CLIENT, client_seq, 0, GET_REQUEST,
+		 strlen(GET_REQUEST)); /* late, out of the network */
 	flow__at(f, SERVER, server_seq, 0, OK_RESPONSE, strlen(OK_RESPONSE));
 	CHECK(f, WANT({200, GET, 0, 2}, {200, SLID_METHOD_POST, 0, 1}));
 }
@@ -692,7 +713,8 @@ static void joined_and_ended(struct flow *f)
 	CHECK(f, WANT({599, GET, SLID_ERROR_NO_RESPONSE, 1}), .drops = {JOINED_ONCE});
 }
 
-/* ---- what is not HTTP/1 ------------------------------------------------------------------------- */
+/* ---- what is not HTTP/1 -------------------------------------------------------------------------
+ */
 
 static void check_other(struct flow *f, int who, const char *bytes, size_t len, uint8_t proto)
 {
@@ -774,10 +796,11 @@ static void joined_binary_is_left_alone(struct flow *f)
 	CHECK(f, .proto = EXPECT_NO_PROTO);
 }
 
-/* ---- ends ----------------------------------------------------------------------------------------- */
+/* ---- ends
+ * ----------------------------------------------------------------------------------------- */
 
-#define RESETS_BY(who)                                                                             \
-	.resets_in = (f->role == SLID_ROLE_SERVER) == ((who) == CLIENT),                           \
+#define RESETS_BY(who)                                                   \
+	.resets_in = (f->role == SLID_ROLE_SERVER) == ((who) == CLIENT), \
 	.resets_out = (f->role == SLID_ROLE_SERVER) != ((who) == CLIENT)
 
 /* A request's phases: its line begun, its head, its body begun; then the response's. */
@@ -952,7 +975,8 @@ static void interim_and_no_more(struct flow *f)
 	CHECK(f, WANT({599, GET, SLID_ERROR_NO_RESPONSE, 1}));
 }
 
-/* ---- what cannot be read ------------------------------------------------------------------------ */
+/* ---- what cannot be read ------------------------------------------------------------------------
+ */
 
 static void unmatched_response(struct flow *f)
 {
@@ -988,7 +1012,8 @@ static void response_of_no_length(struct flow *f)
 	S("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nhello");
 	exchange(f);
 	CHECK(f, WANT({200, GET, 0, 1}), .lost = 1,
-	      .drops = {[SLID_DROP_PARSE_RESPONSE] = 1, [SLID_DROP_RESPONSE_LOST] = 1,
+	      .drops = {[SLID_DROP_PARSE_RESPONSE] = 1,
+			[SLID_DROP_RESPONSE_LOST] = 1,
 			[STAT(DESYNC)] = 1});
 }
 
@@ -998,11 +1023,13 @@ static void chunk_size_that_is_none(struct flow *f)
 	S("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n");
 	exchange(f);
 	CHECK(f, WANT({200, GET, 0, 1}), .lost = 1,
-	      .drops = {[SLID_DROP_PARSE_RESPONSE] = 1, [SLID_DROP_RESPONSE_LOST] = 1,
+	      .drops = {[SLID_DROP_PARSE_RESPONSE] = 1,
+			[SLID_DROP_RESPONSE_LOST] = 1,
 			[STAT(DESYNC)] = 1});
 }
 
-/* ---- packets --------------------------------------------------------------------------------------- */
+/* ---- packets
+ * --------------------------------------------------------------------------------------- */
 
 static void every_shape_of_header(struct flow *f)
 {
@@ -1021,7 +1048,8 @@ static void every_shape_of_header(struct flow *f)
 	CHECK(f, WANT({200, GET, 0, cnt}));
 }
 
-/* ---- running them ----------------------------------------------------------------------------------- */
+/* ---- running them
+ * ----------------------------------------------------------------------------------- */
 
 struct flow_case {
 	const char *name;
@@ -1029,8 +1057,14 @@ struct flow_case {
 	bool is_joined;
 };
 
-#define CASE(fn)   {#fn, fn, false}
-#define JOINED(fn) {#fn, fn, true}
+#define CASE(fn)               \
+	{                      \
+#fn, fn, false \
+	}
+#define JOINED(fn)            \
+	{                     \
+#fn, fn, true \
+	}
 
 static const struct flow_case cases[] = {
 	CASE(get_200),

@@ -40,6 +40,7 @@ struct run {
 	uint64_t cpus[RUN_CPUS_MAX * (1 + SLID_BUCKETS_MAX)]; /* scratch: one value of each CPU */
 	uint8_t packet[RUN_JUMBO + 4096 + PACKET_HEAD_MAX];
 	uint16_t next_port;
+	uint64_t leaves_ns; /* departure time that TCP writes on what is sent; 0 = none */
 };
 
 static struct run run;
@@ -49,10 +50,10 @@ enum { CLIENT = 0, SERVER = 1 };
 
 struct flow {
 	struct packet_shape shape;
-	uint8_t role;     /* whose side slid watches: enum slid_role */
-	bool is_joined;   /* slid saw no handshake */
+	uint8_t role;	/* whose side slid watches: enum slid_role */
+	bool is_joined; /* slid saw no handshake */
 	uint16_t client_port;
-	uint32_t seq[2];  /* next sequence number of CLIENT and SERVER */
+	uint32_t seq[2]; /* next sequence number of CLIENT and SERVER */
 };
 
 /* ---- the programs ---------------------------------------------------------------------------- */
@@ -62,9 +63,9 @@ static inline void run__put_overflow(void)
 	static uint8_t zero[RUN_CPUS_MAX * (8 + 8 * SLID_BUCKETS_MAX)];
 	struct slid_series_key key = {0};
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(run.skel->maps.slid_series), &key, zero,
-					     BPF_ANY),
-			 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(run.skel->maps.slid_series), &key, zero, BPF_ANY),
+		0);
 }
 
 static inline void run__delete_all(int fd, size_t key_size)
@@ -150,7 +151,7 @@ static inline uint64_t run__now_ns(void)
 static inline void run__prog(const struct bpf_program *prog, const void *frame, size_t len,
 			     __u32 mark)
 {
-	struct __sk_buff ctx = {.mark = mark};
+	struct __sk_buff ctx = {.mark = mark, .tstamp = run.leaves_ns};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)len,
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
 	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
@@ -160,7 +161,8 @@ static inline void run__prog(const struct bpf_program *prog, const void *frame, 
 	assert_int_equal(opts.retval, 1); /* let every packet pass */
 }
 
-/* ---- a flow ------------------------------------------------------------------------------------ */
+/* ---- a flow ------------------------------------------------------------------------------------
+ */
 
 static inline struct flow flow__make(uint8_t role, const struct packet_shape *shape)
 {
@@ -193,9 +195,9 @@ static inline void flow__set_conn(const struct flow *f, const struct slid_conn *
 {
 	__u32 key = flow__key(f);
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(run.skel->maps.slid_conns), &key, conn,
-					     BPF_ANY),
-			 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(run.skel->maps.slid_conns), &key, conn, BPF_ANY),
+		0);
 }
 
 /* flow__at - `who` sends a segment at this sequence number, whatever came before. */
@@ -276,7 +278,8 @@ static inline void flow__open(struct flow *f)
 	flow__set_conn(f, &conn);
 }
 
-/* ---- what was counted ------------------------------------------------------------------------- */
+/* ---- what was counted -------------------------------------------------------------------------
+ */
 
 struct want {
 	uint16_t status;
@@ -285,18 +288,18 @@ struct want {
 	uint64_t cnt;
 };
 
-#define EXPECT_WANTS    24
+#define EXPECT_WANTS	24
 #define EXPECT_NO_PROTO 255
 
 struct expect {
 	struct want want[EXPECT_WANTS]; /* all series, up to the first with cnt 0 */
 	uint64_t drops[SLID_DROP_CNT + SLID_STAT_CNT];
-	uint64_t lost;      /* requests */
+	uint64_t lost;	    /* requests */
 	uint64_t in_flight; /* requests */
 	uint64_t proto_cnt; /* 0 = 1 */
 	uint64_t resets_in;
 	uint64_t resets_out;
-	uint8_t proto;      /* 0 = HTTP/1 */
+	uint8_t proto; /* 0 = HTTP/1 */
 };
 
 #define STAT(name) (SLID_DROP_CNT + SLID_STAT_##name)
@@ -320,8 +323,8 @@ static inline const uint64_t *run__sum(int fd, const void *key, size_t words)
 /* A series: its count, and in *sum_ns its durations. */
 static inline uint64_t run__series(const struct slid_series_key *key, uint64_t *sum_ns)
 {
-	const uint64_t *words = run__sum(bpf_map__fd(run.skel->maps.slid_series), key,
-					 1 + run.bucket_cnt);
+	const uint64_t *words =
+		run__sum(bpf_map__fd(run.skel->maps.slid_series), key, 1 + run.bucket_cnt);
 	uint64_t cnt = 0;
 
 	for (size_t i = 0; i < run.bucket_cnt; i++)
@@ -421,8 +424,8 @@ static inline struct slid_port run__port(const struct flow *f, uint64_t cgroup_i
 }
 
 /* expect__check - all that was counted since run__reset() is this, and nothing else is. */
-static inline void expect__check(const struct flow *f, const struct expect *expect, const char *file,
-				 int line)
+static inline void expect__check(const struct flow *f, const struct expect *expect,
+				 const char *file, int line)
 {
 	uint64_t cgroup_id = f->is_joined ? flow__conn(f).cgroup_id : RUN_CGROUP;
 	uint8_t proto = expect->proto ? expect->proto : SLID_PROTO_HTTP1;

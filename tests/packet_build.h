@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define PACKET_HEAD_MAX 256
-#define PACKET_ETH      14 /* not seen by the programs */
+#define PACKET_ETH	14 /* not seen by the programs */
 
 enum { TH_FIN = 1, TH_SYN = 2, TH_RST = 4, TH_PUSH = 8, TH_ACK = 16 };
 
@@ -96,8 +96,8 @@ static inline size_t packet__head(uint8_t out[PACKET_HEAD_MAX], const struct pac
 
 	memset(p, 2, 12);
 	p = packet__put16(p + 12, shape->is_v6 ? 0x86dd : 0x0800);
-	p = shape->is_v6 ? packet__v6(p, shape, tcp_bytes + len) :
-			   packet__v4(p, shape, tcp_bytes + len);
+	p = shape->is_v6 ? packet__v6(p, shape, tcp_bytes + len)
+			 : packet__v4(p, shape, tcp_bytes + len);
 	memset(p, 1, tcp_bytes);
 	packet__put16(p, addr->src_port);
 	packet__put16(p + 2, addr->dst_port);
