@@ -85,28 +85,43 @@ static __always_inline __u64 bucket_of(__u64 dur_ns)
 	return idx;
 }
 
-/* The series' part of this CPU, made if it is new; the overflow one when there is no room. */
-static __always_inline struct slid_hist *series_get(const struct slid_series_key *key)
-{
-	struct slid_hist *hist = bpf_map_lookup_elem(&slid_series, key);
-	struct slid_series_key overflow = {};
-	__u32 zero = 0;
-	void *empty;
+#define ENOMEM 12
 
-	if (hist)
-		return hist;
-	empty = bpf_map_lookup_elem(&slid_zero, &zero);
-	if (!empty)
+/* Count aside what found no memory in its own place. Return: 1 if that worked, else 0. */
+static __always_inline int spill(__u64 cgroup_id, __u64 fields, __u32 is_port, __u32 idx, __u64 cnt,
+				 __u64 sum_ns)
+{
+	struct slid_spill_key key = {
+		.cgroup_id = cgroup_id, .fields = fields, .idx = idx, .is_port = is_port
+	};
+	struct slid_spill *aside = bpf_map_lookup_elem(&slid_spills, &key);
+	struct slid_spill empty = {};
+
+	if (!aside) {
+		bpf_map_update_elem(&slid_spills, &key, &empty, BPF_NOEXIST);
+		aside = bpf_map_lookup_elem(&slid_spills, &key);
+	}
+	if (!aside)
 		return 0;
-	bpf_map_update_elem(&slid_series, key, empty, BPF_NOEXIST);
-	hist = bpf_map_lookup_elem(&slid_series, key);
-	if (hist)
-		return hist;
-	slid_drop(SLID_DROP_SERIES_FULL, 1);
-	return bpf_map_lookup_elem(&slid_series, &overflow);
+	count(&aside->cnt, cnt);
+	count(&aside->sum_ns, sum_ns);
+	return 1;
 }
 
-/* One observation of the series whose key's fields behind the cgroup id are packed in `fields`. */
+/* A new entry of a map, or the one that another CPU made meanwhile. *err: why there is none. */
+static __always_inline void *entry_make(void *map, const void *key, long *err)
+{
+	__u32 zero = 0;
+	void *empty = bpf_map_lookup_elem(&slid_zero, &zero);
+
+	if (!empty)
+		return 0;
+	*err = bpf_map_update_elem(map, key, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(map, key);
+}
+
+/* One observation of the series whose key's fields behind the cgroup id are packed in `fields`. A
+ * series that is new is made; when there is no room for it, the overflow one counts. */
 __attribute__((noinline)) int slid_observe(__u64 cgroup_id, __u64 fields, __u64 dur_ns)
 {
 	struct slid_series_key key = {
@@ -118,12 +133,22 @@ __attribute__((noinline)) int slid_observe(__u64 cgroup_id, __u64 fields, __u64 
 		.route = (__u8)(fields >> 48),
 		.role_what = (__u8)(fields >> 56),
 	};
-	struct slid_hist *hist = series_get(&key);
-	__u64 idx;
+	struct slid_hist *hist = bpf_map_lookup_elem(&slid_series, &key);
+	__u64 idx = clamp_idx(bucket_of(dur_ns), slid_bound_cnt);
+	struct slid_series_key overflow = {};
+	long err = 0;
 
 	if (!hist)
+		hist = entry_make(&slid_series, &key, &err);
+	if (!hist && err == -ENOMEM && spill(cgroup_id, fields, 0, (__u32)idx, 1, dur_ns))
 		return 0;
-	idx = clamp_idx(bucket_of(dur_ns), slid_bound_cnt);
+	if (!hist) {
+		slid_drop(SLID_DROP_SERIES_FULL, 1);
+		hist = bpf_map_lookup_elem(&slid_series, &overflow);
+	}
+	if (!hist)
+		return 0;
+	idx = clamp_idx(idx, slid_bound_cnt);
 	count(&hist->sum_ns, dur_ns);
 	count(&hist->buckets[idx], 1);
 	return 0;
@@ -138,21 +163,14 @@ __attribute__((noinline)) int slid_port_add(__u64 cgroup_id, __u32 port_role, __
 		.role = (__u8)(port_role >> 16),
 	};
 	__u64 *counters = bpf_map_lookup_elem(&slid_ports, &key);
-	__u32 zero = 0;
-	void *empty;
+	long err = 0;
 
-	if (!counters) {
-		empty = bpf_map_lookup_elem(&slid_zero, &zero);
-		if (!empty)
-			return 0;
-		bpf_map_update_elem(&slid_ports, &key, empty, BPF_NOEXIST);
-		counters = bpf_map_lookup_elem(&slid_ports, &key);
-	}
-	if (!counters) {
+	if (!counters)
+		counters = entry_make(&slid_ports, &key, &err);
+	if (counters)
+		count(&counters[clamp_idx(field, sizeof(struct slid_port) / 8 - 1)], cnt);
+	else if (err != -ENOMEM || !spill(cgroup_id, port_role, 1, field, cnt, 0))
 		slid_drop(SLID_DROP_PORTS_FULL, 1);
-		return 0;
-	}
-	count(&counters[clamp_idx(field, sizeof(struct slid_port) / 8 - 1)], cnt);
 	return 0;
 }
 

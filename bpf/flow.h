@@ -173,15 +173,6 @@ static __always_inline struct slid_conn *conn_again(struct __sk_buff *skb, const
 	return sk ? conn_find(sk, p, dir) : 0;
 }
 
-/* CLOCK_MONOTONIC, ns. What leaves carries its time: since 4.20 TCP stamps each segment with the
- * earliest time that it is to go, pacing included (tcp_wstamp_ns in net/ipv4/tcp_output.c). */
-static __always_inline __u64 flow_time(struct __sk_buff *skb, __u32 dir)
-{
-	__u64 stamp = dir == DIR_EGRESS ? skb->tstamp : 0;
-
-	return stamp ? stamp : bpf_ktime_get_ns();
-}
-
 enum { /* what slid_read() says */
 	FLOW_DONE = 0,
 	FLOW_MORE,    /* there is more to read */
@@ -221,7 +212,7 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
 		return FLOW_DONE; /* seen before */
 	if (plan_wants_time(&plan, s))
-		now = flow_time(skb, slot);
+		now = packet_time(skb, slot);
 	token = now ^ ((__u64)p.seq << 32) ^ p.src_port ^ (__u64)p.dst_port << 16;
 	if (plan_load(skb, window, &plan, &p, token))
 		return FLOW_DONE;

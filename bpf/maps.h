@@ -91,6 +91,14 @@ struct { /* connection counters by port; in and out as slid_series */
 	__type(value, struct slid_port);
 } slid_ports SEC(".maps");
 
+struct { /* counts whose series or port had no memory yet; in: the kernel; out: the agent, with their
+	  * cgroup. Allocated in advance: 512 * (24 + 16 + 48) B = 44 KiB */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SLID_SPILLS);
+	__type(key, struct slid_spill_key);
+	__type(value, struct slid_spill);
+} slid_spills SEC(".maps");
+
 struct { /* an empty series, to insert; never written */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -28,6 +28,7 @@ struct capture {
 	uint64_t *buckets;   /* owned; one series, summed */
 	uint64_t series_cnt; /* as of the last drain */
 	uint64_t port_cnt;
+	uint64_t spill_cnt;
 	uint64_t series_max;
 };
 
@@ -268,21 +269,102 @@ static int capture__drain_ports(struct capture *capture, const struct capture_si
 	return errno == ENOENT ? 0 : -errno;
 }
 
+/* The fields of a key behind its cgroup id, as slid_observe() and slid_port_add() take them. */
+static uint64_t series_fields(const struct slid_series_key *key)
+{
+	return key->port | (uint64_t)key->status << 16 | (uint64_t)key->method << 32 |
+	       (uint64_t)key->error << 40 | (uint64_t)key->route << 48 |
+	       (uint64_t)key->role_what << 56;
+}
+
+static uint64_t port_fields(const struct slid_port_key *key)
+{
+	return key->port | (uint64_t)key->role << 16;
+}
+
+/* A count that waits aside is a part of its series or port like any other. */
+static void capture__hand_spill(struct capture *capture, const struct capture_sink *sink,
+				const struct slid_spill_key *key, const struct slid_spill *spill)
+{
+	const struct slid_series_key series = {
+		.cgroup_id = key->cgroup_id,
+		.port = (uint16_t)key->fields,
+		.status = (uint16_t)(key->fields >> 16),
+		.method = (uint8_t)(key->fields >> 32),
+		.error = (uint8_t)(key->fields >> 40),
+		.route = (uint8_t)(key->fields >> 48),
+		.role_what = (uint8_t)(key->fields >> 56),
+	};
+	const struct slid_port_key port = {
+		.cgroup_id = key->cgroup_id,
+		.port = (uint16_t)key->fields,
+		.role = (uint8_t)(key->fields >> 16),
+	};
+	struct slid_port counts = { 0 };
+
+	if (key->is_port && key->idx < sizeof(counts) / 8) {
+		((uint64_t *)&counts)[key->idx] = spill->cnt;
+		sink->port(sink->ctx, &port, &counts);
+	} else if (!key->is_port && key->idx < capture->bucket_cnt) {
+		memset(capture->buckets, 0, capture->bucket_cnt * sizeof(*capture->buckets));
+		capture->buckets[key->idx] = spill->cnt;
+		sink->series(sink->ctx, &series, spill->sum_ns, capture->buckets);
+	}
+}
+
+static int capture__drain_spills(struct capture *capture, const struct capture_sink *sink)
+{
+	int fd = bpf_map__fd(capture->bpf->maps.slid_spills);
+	struct slid_spill_key key, *prev = NULL;
+
+	capture->spill_cnt = 0;
+	while (!bpf_map_get_next_key(fd, prev, &key)) {
+		struct slid_spill spill;
+
+		prev = &key;
+		if (bpf_map_lookup_elem(fd, &key, &spill)) {
+			if (errno == ENOENT)
+				continue;
+			return -errno;
+		}
+		capture->spill_cnt++;
+		capture__hand_spill(capture, sink, &key, &spill);
+	}
+	return errno == ENOENT ? 0 : -errno;
+}
+
 int capture__drain(struct capture *capture, const struct capture_sink *sink)
 {
 	int err = capture__drain_series(capture, sink);
 
-	return err ? err : capture__drain_ports(capture, sink);
+	if (!err)
+		err = capture__drain_ports(capture, sink);
+	return err ? err : capture__drain_spills(capture, sink);
+}
+
+/* What waits aside of a series or port goes with it. */
+static void capture__forget_spills(struct capture *capture, uint64_t cgroup_id, uint64_t fields,
+				   bool is_port)
+{
+	struct slid_spill_key key = { .cgroup_id = cgroup_id, .fields = fields, .is_port = is_port };
+	size_t cnt = is_port ? sizeof(struct slid_port) / 8 : capture->bucket_cnt;
+
+	if (!capture->spill_cnt)
+		return;
+	for (; key.idx < cnt; key.idx++)
+		bpf_map_delete_elem(bpf_map__fd(capture->bpf->maps.slid_spills), &key);
 }
 
 void capture__forget_series(struct capture *capture, const struct slid_series_key *key)
 {
 	bpf_map_delete_elem(bpf_map__fd(capture->bpf->maps.slid_series), key);
+	capture__forget_spills(capture, key->cgroup_id, series_fields(key), false);
 }
 
 void capture__forget_port(struct capture *capture, const struct slid_port_key *key)
 {
 	bpf_map_delete_elem(bpf_map__fd(capture->bpf->maps.slid_ports), key);
+	capture__forget_spills(capture, key->cgroup_id, port_fields(key), true);
 }
 
 /* What the kernel accounts for a map: "memlock" in fdinfo, in bytes. 0 = not known. */
@@ -317,6 +399,7 @@ static void capture__self_maps(struct capture *capture, struct snapshot *snapsho
 		  capture->series_max },
 		{ "slid_ports", capture->bpf->maps.slid_ports, capture->port_cnt,
 		  capture->series_max },
+		{ "slid_spills", capture->bpf->maps.slid_spills, capture->spill_cnt, SLID_SPILLS },
 	};
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {

@@ -33,7 +33,8 @@ int capture__attach(struct capture *capture, const char *cgroup_dir, char *why, 
 void capture__free(struct capture *capture);
 DEFINE_CLEAN(struct capture, capture__free)
 
-/* What the kernel holds, all CPUs together. Called once per key, in no order. */
+/* What the kernel holds, all CPUs together, in no order. A key may come several times: its counts are
+ * the sum of all. */
 struct capture_sink {
 	void *ctx;
 	/* series - buckets: layout->bound_cnt + 1, not cumulative, borrowed for the call. */

@@ -139,6 +139,25 @@ struct slid_port {
 	__u64 protos[SLID_PROTO_CNT]; /* connections, by what they carry */
 };
 
+/*
+ * A count that found no memory for its series or port at once: per-CPU memory is given out in the
+ * background, and many new series in one moment can be ahead of it. The agent adds it in.
+ */
+struct slid_spill_key {
+	__u64 cgroup_id;
+	__u64 fields; /* of the series' key behind the cgroup id, as slid_observe() takes them; of a
+		       * port's: port | role << 16 */
+	__u32 idx;    /* the bucket; the index of the counter in struct slid_port */
+	__u32 is_port;
+};
+
+struct slid_spill {
+	__u64 cnt;
+	__u64 sum_ns;
+};
+
+#define SLID_SPILLS 512
+
 /* Upper bounds of the bucket layout. */
 #define SLID_BUCKETS_MAX 512 /* a power of two; a value of 512 * 8 + 8 bytes per CPU */
 #define SLID_BOUND_CELLS 1024 /* 64 powers of two, 16 cells in each */
@@ -146,6 +165,7 @@ struct slid_port {
 
 _Static_assert(sizeof(struct slid_series_key) == 16, "crosses the kernel line");
 _Static_assert(sizeof(struct slid_port_key) == 16, "crosses the kernel line");
+_Static_assert(sizeof(struct slid_spill_key) == 24, "crosses the kernel line");
 _Static_assert(sizeof(struct slid_hist) == 8, "crosses the kernel line");
 _Static_assert(sizeof(struct slid_port) == 8 * (7 + SLID_CONNECT_CNT + SLID_PROTO_CNT),
 	       "crosses the kernel line");
