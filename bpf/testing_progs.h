@@ -7,10 +7,15 @@
 SEC("cgroup_skb/ingress")
 int slid_direct(struct __sk_buff *skb)
 {
-	__u64 args[3];
+	__u64 args[4]; /* those of slid_observe(), and how many ports more, from the given one on */
 
-	if (!bpf_skb_load_bytes(skb, 0, args, sizeof(args)))
-		slid_observe(args[0], args[1], args[2]);
+	if (bpf_skb_load_bytes(skb, 0, args, sizeof(args)))
+		return 1;
+	for (__u32 i = 0; i < 1000; i++) {
+		slid_observe(args[0], args[1] + i, args[2]);
+		if (i >= args[3])
+			break;
+	}
 	return 1;
 }
 

@@ -16,14 +16,19 @@ static uint64_t test_random(uint64_t *state)
 	return *state;
 }
 
-/* One observation, as slid_observe() gets it. */
-static void observe(uint64_t cgroup_id, uint64_t fields, uint64_t dur_ns)
+/* One observation, as slid_observe() gets it, of each of the ports from the given one on. */
+static void observe_ports(uint64_t cgroup_id, uint64_t fields, uint64_t dur_ns, uint64_t more_cnt)
 {
 	uint8_t frame[PACKET_ETH + 64] = {[12] = 0x08};
-	uint64_t args[3] = {cgroup_id, fields, dur_ns};
+	uint64_t args[4] = {cgroup_id, fields, dur_ns, more_cnt};
 
 	memcpy(frame + PACKET_ETH, args, sizeof(args));
 	run__prog(run.skel->progs.slid_direct, frame, sizeof(frame), 0);
+}
+
+static void observe(uint64_t cgroup_id, uint64_t fields, uint64_t dur_ns)
+{
+	observe_ports(cgroup_id, fields, dur_ns, 0);
 }
 
 static struct flow open_flow(void)
@@ -264,6 +269,47 @@ static void overflow_takes_what_has_no_room(void **state)
 	assert_int_equal(run__drop(SLID_DROP_SERIES_FULL), overflow_cnt());
 }
 
+static uint64_t spilled_cnt(uint64_t *sum_ns)
+{
+	int fd = bpf_map__fd(run.skel->maps.slid_spills);
+	struct slid_spill_key key, *prev = NULL;
+	struct slid_spill spill;
+	uint64_t cnt = 0;
+
+	for (; !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &key, &spill), 0);
+		cnt += spill.cnt;
+		*sum_ns += spill.sum_ns;
+	}
+	return cnt;
+}
+
+/* More new series at once than the kernel has per-CPU memory at hand for: what has none waits aside,
+ * nothing goes to the overflow series. Programs just loaded have the least. */
+static void burst_of_new_series_is_whole(void **state)
+{
+	uint64_t cnt = 0, total_ns = 0, series_ns, spilled;
+	struct slid_series_key key;
+
+	(void)state;
+	for (uint64_t round = 0; round < 3; round++)
+		observe_ports(9, 1, 1000, 399);
+	spilled = spilled_cnt(&total_ns);
+	cnt = spilled;
+	for (bool first = true; !run__next_series(&key, first); first = false) {
+		if (!key.cgroup_id)
+			continue;
+		cnt += run__series(&key, &series_ns);
+		total_ns += series_ns;
+	}
+	print_message("%llu of %llu waited aside\n", (unsigned long long)spilled,
+		      (unsigned long long)cnt);
+	assert_int_equal(cnt, 1200);
+	assert_int_equal(total_ns, 1200 * 1000);
+	assert_int_equal(overflow_cnt(), 0);
+	assert_int_equal(run__drop(SLID_DROP_SERIES_FULL), 0);
+}
+
 static void series_stay_apart(void **state)
 {
 	struct slid_series_key ttfb = key_200(SLID_WHAT_TTFB);
@@ -325,12 +371,22 @@ int main(void)
 	const struct CMUnitTest four_series[] = {
 		cmocka_unit_test(overflow_takes_what_has_no_room),
 	};
-	int failed;
+	const struct CMUnitTest just_loaded[] = {
+		cmocka_unit_test(burst_of_new_series_is_whole),
+	};
+	int failed = 0;
 
 	run__skip_unless_root("bpf_buckets");
+	for (int i = 0; i < 5; i++) {
+		if (!run__open(false, 0))
+			return 1;
+		failed += cmocka_run_group_tests_name("bpf_buckets just loaded", just_loaded, NULL,
+						      NULL);
+		run__close();
+	}
 	if (!run__open(false, 0))
 		return 1;
-	failed = cmocka_run_group_tests_name("bpf_buckets", tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("bpf_buckets", tests, NULL, NULL);
 	run__close();
 	if (!run__open(true, 0))
 		return 1;

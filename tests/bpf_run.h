@@ -70,7 +70,7 @@ static inline void run__put_overflow(void)
 
 static inline void run__delete_all(int fd, size_t key_size)
 {
-	uint8_t key[16];
+	uint8_t key[sizeof(struct slid_spill_key)];
 
 	assert_true(key_size <= sizeof(key));
 	while (!bpf_map_get_next_key(fd, NULL, key))
@@ -85,6 +85,7 @@ static inline void run__reset(void)
 	run__delete_all(bpf_map__fd(run.skel->maps.slid_conns), 4);
 	run__delete_all(bpf_map__fd(run.skel->maps.slid_series), 16);
 	run__delete_all(bpf_map__fd(run.skel->maps.slid_ports), 16);
+	run__delete_all(bpf_map__fd(run.skel->maps.slid_spills), sizeof(struct slid_spill_key));
 	for (__u32 i = 0; i < SLID_DROP_CNT + SLID_STAT_CNT; i++)
 		bpf_map_update_elem(bpf_map__fd(run.skel->maps.slid_drops), &i, zero, BPF_ANY);
 	run__put_overflow();
