@@ -186,7 +186,7 @@ static inline int drive_read(struct drive *d, int kind, uint32_t seq, const void
 	struct http_conn *c = d->conn;
 	struct http_stream *s = &c->stream[kind];
 	int32_t off = (int32_t)(s->next_seq - seq);
-	uint32_t skip = 0, n = 0, rest;
+	uint32_t skip = 0, n = 0, rest, fed;
 
 	if (off >= (int32_t)len && !s->range_cnt)
 		return 0;
@@ -212,8 +212,12 @@ static inline int drive_read(struct drive *d, int kind, uint32_t seq, const void
 			if (s->state < HTTP_UNTIL_CLOSE)
 				http_skip(c, s, skip, now);
 		}
-		if (n && !(c->events & HTTP_E_DONE))
-			s->next_seq += http_feed(c, s, d->win, now);
+		if (n && !(c->events & HTTP_E_DONE)) {
+			fed = http_feed(c, s, d->win, now);
+			if (fed > n)
+				abort();
+			s->next_seq += fed;
+		}
 		if (s->range_cnt && !(c->events & HTTP_E_DONE))
 			segment_fill(c, s, now);
 	}
