@@ -34,7 +34,7 @@ TEST_LIBS  := -lcmocka
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test unit bench lint fmt install clean tests tools fuzz help
+.PHONY: all deps demo test unit bench lint fmt install clean tests tools e2e fuzz help
 all: $(O)/slid
 
 help:
@@ -92,6 +92,11 @@ $(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 tools: $(TOOLS)
+
+# End to end, with real servers; as root. E2E: which.
+E2E        ?= $(wildcard tests/e2e_*.sh)
+e2e: $(O)/slid $(TOOLS)
+	$(Q)O=$(O) tests/run.sh $(filter-out tests/e2e_lib.sh,$(E2E))
 
 clean:
 	rm -rf $(O)
