@@ -39,7 +39,7 @@ TEST_LIBS  := -lcmocka
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test unit bench lint fmt install clean tests tools fuzz help
+.PHONY: all deps demo test unit bench lint fmt install clean tests tools e2e fuzz help
 all: $(O)/slid
 
 help:
@@ -112,6 +112,11 @@ $(TOOLS): $(O)/tests/%: $(O)/tests/%.o $(LIB)
 
 tools: $(TOOLS)
 
+# End to end, with real servers; as root. E2E: which.
+E2E        ?= $(sort $(filter-out tests/e2e_lib.sh,$(wildcard tests/e2e_*.sh)))
+e2e: $(O)/slid $(TOOLS)
+	$(Q)O=$(O) tests/run.sh $(E2E)
+
 # ---- fuzzers: tests/fuzz_X.c, with seeds by tests/corpus_X.sh and words of tests/X.dict ------------
 FUZZ_SECONDS ?= 20
 FUZZ_MAX_LEN ?= 2048
@@ -158,7 +163,7 @@ test:
 	@$(MAKE) --no-print-directory -j2 $(ASAN) all unit
 	@$(MAKE) --no-print-directory -j2 fuzzers
 	@O=$(O) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run.sh $(TESTS) $(TESTS:$(O)/%=$(O)-asan/%) $(BPFTESTS) \
-	   tests/fuzz.sh $(sort $(wildcard tests/e2e_*.sh))
+	   tests/fuzz.sh $(E2E)
 
 unit: $(TESTS)
 tests: unit $(BPFTESTS) $(TOOLS)

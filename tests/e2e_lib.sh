@@ -340,7 +340,7 @@ expect_clean() {
 # /slow (about 0.4 s), /discard (answers before a body is read), /put/NAME (PUT, body read to a file),
 # /upload (POST, proxied to /put of the sink port), all else 404. DIRECTIVES go into the http block.
 nginx_start() {
-	local name=$1 dir=$E2E_DIR/nginx-$1 ipv6='' sink
+	local name=${1//\//-} dir=$E2E_DIR/nginx-${1//\//-} ipv6='' sink
 	NGINX_PORT=$(free_port)
 	NGINX_DEFERRED=$(free_port)
 	sink=$(free_port)
@@ -396,7 +396,7 @@ http {
 	}
 }
 NGINX
-	start_in "$name" "${E2E_NS[@]}" nginx -c "$dir/nginx.conf" -p "$dir"
+	start_in "$1" "${E2E_NS[@]}" nginx -c "$dir/nginx.conf" -p "$dir"
 	NGINX_PID=$STARTED_PID
 	wait_port "$NGINX_PORT"
 }

@@ -3,6 +3,8 @@
     e2e_load.py reset PORT SECONDS      GET /big, leave with a RST in the middle of the answer, again
     e2e_load.py hold PORT COUNT HELD    open COUNT connections, send one GET on each, touch the file HELD and
                                         wait for a line on stdin, then read the answers; each must be a 200
+    e2e_load.py again PORT COUNT TIMES HELD as hold, but one answered before HELD, and TIMES afterwards, on each
+    e2e_load.py single PORT SECONDS     a server: one connection at a time, SECONDS for each answer, HTTP/1.0
     e2e_load.py pipeline PORT COUNT DEPTH   COUNT requests on one connection, DEPTH outstanding
 """
 import os
@@ -65,6 +67,38 @@ def hold(port, count, held):
     return len(conns)
 
 
+def again(port, count, times, held):
+    conns = [socket.create_connection(('127.0.0.1', port)) for _ in range(int(count))]
+    sent = 0
+
+    def ask():
+        for conn in conns:
+            conn.sendall(GET % b'ok')
+            data = b''
+            while not data.endswith(b'\r\n\r\nok\n'):
+                data += conn.recv(4096)
+        return len(conns)
+
+    sent += ask()
+    open(held, 'w').close()
+    sys.stdin.readline()
+    for _ in range(int(times)):
+        sent += ask()
+    return sent
+
+
+def single(port, seconds):
+    listener = socket.create_server(('127.0.0.1', port), backlog=128)
+    while True:
+        conn = listener.accept()[0]
+        data = b''
+        while b'\r\n\r\n' not in data:
+            data += conn.recv(4096)
+        time.sleep(float(seconds))
+        conn.sendall(b'HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nok\n')
+        conn.close()
+
+
 def pipeline(port, count, depth):
     conn = socket.create_connection(('127.0.0.1', port))
     count, depth, answered = int(count), int(depth), 0
@@ -84,5 +118,5 @@ def pipeline(port, count, depth):
 
 
 if __name__ == '__main__':
-    verb = {'reset': reset, 'hold': hold, 'pipeline': pipeline}[sys.argv[1]]
+    verb = {'reset': reset, 'hold': hold, 'again': again, 'single': single, 'pipeline': pipeline}[sys.argv[1]]
     print('sent', verb(int(sys.argv[2]), *sys.argv[3:]))

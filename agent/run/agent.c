@@ -346,14 +346,19 @@ static int signals_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int agent__loop(struct agent *agent, struct pollfd *signals, struct pollfd *ship,
-		       struct pollfd *print)
+enum { FD_SIGNALS, FD_SHIP, FD_PRINT, FD_CGROUPS, FD_CNT };
+
+static int agent__loop(struct agent *agent, struct pollfd fds[FD_CNT])
 {
-	struct pollfd *fds = signals; /* three in a row */
+	const struct pollfd *signals = &fds[FD_SIGNALS], *ship = &fds[FD_SHIP];
+	const struct pollfd *print = &fds[FD_PRINT], *cgroups = &fds[FD_CGROUPS];
 
 	for (;;) {
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		fds[FD_CGROUPS].fd = collector__fd(agent->collector);
+		if (poll(fds, FD_CNT, -1) < 0 && errno != EINTR)
 			return log_err(-errno, "cannot wait: %s", err_name(errno));
+		if (cgroups->revents)
+			collector__refresh(agent->collector);
 		if (timer_fired(ship))
 			agent__ship(agent);
 		if (timer_fired(print)) {
@@ -374,16 +379,17 @@ int agent__run(struct agent *agent)
 	CLEAN_FD int signals = signals_open();
 	CLEAN_FD int ship = timer_open(agent->sender ? config->interval_ms : 0);
 	CLEAN_FD int print = timer_open(config->once && !print_ms ? AGENT_ONCE_MS : print_ms);
-	struct pollfd fds[3] = {
-		{ .fd = signals, .events = POLLIN },
-		{ .fd = ship, .events = POLLIN },
-		{ .fd = print, .events = POLLIN },
+	struct pollfd fds[FD_CNT] = {
+		[FD_SIGNALS] = { .fd = signals, .events = POLLIN },
+		[FD_SHIP] = { .fd = ship, .events = POLLIN },
+		[FD_PRINT] = { .fd = print, .events = POLLIN },
+		[FD_CGROUPS] = { .events = POLLIN },
 	};
 	int err;
 
 	if (signals < 0 || ship < 0 || print < 0)
 		return log_err(-errno, "cannot start: %s", err_name(errno));
-	err = agent__loop(agent, &fds[0], &fds[1], &fds[2]);
+	err = agent__loop(agent, fds);
 	agent__ship(agent); /* what was counted since the last interval */
 	if (!err && print_ms && !config->once)
 		err = agent__print_totals(agent);

@@ -266,3 +266,20 @@ int collector__collect(struct collector *collector, struct snapshot **ret)
 	pthread_mutex_unlock(&collector->lock);
 	return err;
 }
+
+int collector__fd(struct collector *collector)
+{
+	int fd;
+
+	pthread_mutex_lock(&collector->lock);
+	fd = workloads__fd(collector->workloads);
+	pthread_mutex_unlock(&collector->lock);
+	return fd;
+}
+
+void collector__refresh(struct collector *collector)
+{
+	pthread_mutex_lock(&collector->lock);
+	workloads__refresh(collector->workloads); /* what it cannot see stays as it was */
+	pthread_mutex_unlock(&collector->lock);
+}

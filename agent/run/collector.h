@@ -26,4 +26,10 @@ DEFINE_CLEAN(struct collector, collector__free)
  * the caller, or -errno. */
 int collector__collect(struct collector *collector, struct snapshot **ret);
 
+/* collector__fd - readable when cgroups came or went: call collector__refresh, so that one that
+ * lives shorter than the time between two readings has a name. -1 = the kernel does not tell (any
+ * more): ask again before each wait. From any thread. */
+int collector__fd(struct collector *collector);
+void collector__refresh(struct collector *collector);
+
 #endif

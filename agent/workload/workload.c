@@ -393,6 +393,11 @@ static void workloads__drain(struct workloads *workloads)
 		workloads->read_all = true;
 }
 
+int workloads__fd(const struct workloads *workloads)
+{
+	return workloads->inotify_fd;
+}
+
 int workloads__refresh(struct workloads *workloads)
 {
 	workloads->asked_unknown = false;

@@ -26,6 +26,10 @@ DEFINE_CLEAN(struct workloads, workloads__free)
  * Cheap when nothing changed. Return: 0 or -errno. */
 int workloads__refresh(struct workloads *workloads);
 
+/* workloads__fd - readable when there may be something to refresh: a cgroup that lives shorter than
+ * the time between two readings is known only then. Borrowed; -1 = the kernel does not tell. */
+int workloads__fd(const struct workloads *workloads);
+
 /* workloads__find - the owner of a cgroup id. Never NULL: an unknown id gives the owner
  * "unresolved". *gone (may be NULL) is set when its directory was removed; an id never seen in the
  * tree counts as gone. The owner stays known after the directory is gone, until
