@@ -104,7 +104,8 @@ static __always_inline int spill(__u64 cgroup_id, __u64 fields, __u32 is_port, _
 	if (!aside)
 		return 0;
 	count(&aside->cnt, cnt);
-	count(&aside->sum_ns, sum_ns);
+	if (sum_ns) /* the compiler makes + 0 an atomic OR, which 5.10 has not */
+		count(&aside->sum_ns, sum_ns);
 	return 1;
 }
 
