@@ -56,9 +56,10 @@ static int capture__why(int err, char *why, size_t cap, const char *what)
 	const char *hint = "see the kernel's log, or run with --log-level debug";
 
 	if (err == -EPERM)
-		hint = "needs root, or CAP_BPF and CAP_NET_ADMIN (see deploy/)";
-	else if (err == -EACCES)
-		hint = "the kernel's verifier refused them; run with --log-level debug and report it";
+		hint = "needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (see deploy/)";
+	else if (err == -EACCES || err == -EFAULT)
+		hint = "the kernel's verifier refused them, as it does without CAP_PERFMON (see deploy/); "
+		       "else run with --log-level debug and report it";
 	else if (err == -ENOMEM)
 		hint = "not enough memory, or RLIMIT_MEMLOCK is too low for a kernel before 5.11";
 	else if (err == -EINVAL || err == -E2BIG || err == -ENOSPC)
@@ -181,7 +182,7 @@ int capture__attach(struct capture *capture, const char *cgroup_dir, char *why, 
 			if (err != -EPERM)
 				return capture__why(err, why, cap, what);
 			snprintf(why, cap,
-				 "cannot %s: EPERM; needs CAP_BPF and CAP_NET_ADMIN (see deploy/), or "
+				 "cannot %s: EPERM; needs CAP_NET_ADMIN beside CAP_BPF (see deploy/), or "
 				 "another program holds this cgroup exclusively (bpftool cgroup show)",
 				 what);
 			return err;
