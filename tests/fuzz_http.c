@@ -17,8 +17,9 @@
  *    are read from one line here
  *  - spaces around Content-Length's and behind Transfer-Encoding's value: eight here, and tabs too;
  *    a Content-Length of 17 digits and more, a chunk size of 16 and more are errors here
- *  - it looks for "chunked" in any Transfer-Encoding line, here the last one decides, and commas or
- *    spaces are trusted to separate codings
+ *  - it reads "chunked" behind another c, several Transfer-Encoding lines, and names that only
+ * begin so, in its own ways; here the last coding of the last line decides, behind a comma or a
+ * space
  *  - a CONNECT request's body is counted here, and ends the stream there
  * What http_parser rejects and this parser takes (unknown methods, field lines without a colon,
  * repeated equal lengths, Transfer-Encoding with Content-Length, ...) is not compared.
@@ -129,6 +130,9 @@ static int is_plain_value(const uint8_t *at, size_t len, int is_te)
 		return 0;
 	if (!is_te)
 		return len - before - after <= 16;
+	for (size_t i = before; i + 7 < len - after; i++)
+		if (at[i] == 'c' || at[i] == 'C')
+			return 0; /* http_parser's search for "chunked" may trip over it */
 	for (size_t i = before; i < len - after; i++)
 		if (!(at[i] >= 'a' && at[i] <= 'z') && !(at[i] >= 'A' && at[i] <= 'Z') &&
 		    !(at[i] == ',' && i > before && at[i - 1] != ',' && i + 1 < len - after) &&
@@ -171,9 +175,9 @@ static int is_odd_head(struct oracle *o, size_t start, size_t end)
 		if (name == 14 && !strncasecmp((const char *)text + line, "Content-Length", 14) &&
 		    !is_plain_value(text + line + 15, len - 15, 0))
 			return 1;
-		if (name == 17 &&
+		if (name >= 17 &&
 		    !strncasecmp((const char *)text + line, "Transfer-Encoding", 17) &&
-		    (o->te_cnt++ || !is_plain_value(text + line + 18, len - 18, 1)))
+		    (name > 17 || o->te_cnt++ || !is_plain_value(text + line + 18, len - 18, 1)))
 			return 1;
 	}
 	return 0;
@@ -231,6 +235,8 @@ static int oracle_chunk_end(http_parser *parser)
 {
 	struct oracle *o = parser->data;
 
+	if (parser->flags & F_TRAILING) /* the last one, with its trailer fields */
+		return o->text[o->at] != '\n' || has_bare_cr(o, o->line, o->at) ? odd(o) : 0;
 	if (o->text[o->at] != '\n' || o->text[o->at - 1] != '\r')
 		return odd(o);
 	o->line = o->at + 1;
@@ -242,9 +248,6 @@ static int oracle_end(http_parser *parser)
 	struct oracle *o = parser->data;
 
 	o->msg.end = o->at < o->len ? o->at + 1 : o->len;
-	if ((parser->flags & F_TRAILING) && o->at < o->len &&
-	    (o->text[o->at] != '\n' || has_bare_cr(o, o->line, o->msg.end)))
-		return odd(o);
 	if (parser->type == HTTP_RESPONSE && o->msg.status < 200 && o->msg.status != 101)
 		return 0; /* interim */
 	if (o->msg_cnt < MSGS)
