@@ -44,7 +44,7 @@ static __always_inline void conn_join(struct __sk_buff *skb, struct slid_conn *c
 	if (p->len < sizeof(first) ||
 	    bpf_skb_load_bytes(skb, p->payload_off, &first, sizeof(first)))
 		return;
-	is_response = (first & 0xffffffffffULL) == HTTP_C8('H', 'T', 'T', 'P', '/', 0, 0, 0);
+	is_response = http_is_version((const __u8 *)&first);
 	if (!is_response && http_method((const __u8 *)&first) < 0)
 		return;
 	conn->role = is_response == (dir == DIR_EGRESS) ? SLID_ROLE_SERVER : SLID_ROLE_CLIENT;
@@ -256,9 +256,10 @@ static __always_inline void flow_end(struct slid_conn *conn, int orderly, int cl
 		again = http_end(&conn->http, orderly, client_first, now);
 		found_take(&found, &conn->http);
 		bpf_spin_unlock(&conn->lock);
+		if (found.events)
+			found_count(conn, &found, now);
 		if (!again)
 			break;
-		found_count(conn, &found, now);
 	}
 }
 

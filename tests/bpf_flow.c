@@ -623,6 +623,17 @@ static void reordered_responses(struct flow *f)
 	      .drops = {[SLID_DROP_GAP] = 1, [SLID_DROP_RESPONSE_LOST] = 1, [STAT(DESYNC)] = 1});
 }
 
+/* The answer may lie in the hole: that there was none is not known. */
+static void end_behind_a_hole(struct flow *f)
+{
+	C(GET_REQUEST);
+	f->seq[SERVER] += (uint32_t)strlen(OK_RESPONSE);
+	S("HTTP/1.1 200 OK\r\n");
+	flow__rst(f, CLIENT);
+	CHECK(f, WANT({0}), .lost = 1, .resets_in = f->role == SLID_ROLE_SERVER,
+	      .resets_out = f->role == SLID_ROLE_CLIENT, .drops = {[SLID_DROP_RESPONSE_LOST] = 1});
+}
+
 /* Four holes at once are one more than can be followed. */
 static void too_many_holes(struct flow *f)
 {
@@ -1107,6 +1118,7 @@ static const struct flow_case cases[] = {
 	CASE(gap_up_to_the_end_of_a_body),
 	CASE(reordered_requests),
 	CASE(reordered_responses),
+	CASE(end_behind_a_hole),
 	CASE(too_many_holes),
 	CASE(segment_from_another_age),
 	CASE(request_in_the_syn),

@@ -991,6 +991,10 @@ HTTP_INLINE int http_end(struct http_conn *c, int orderly, int client_first, __u
 	http_restart(s, now);
 	s->state = HTTP_UNTIL_CLOSE; /* a sender that did not see the RST yet may go on for a while */
 	s->carry_len = 0;
+	if (s->range_cnt) { /* what fell into the hole may have been the answers */
+		s->range_cnt = 0;
+		http_forget_requests(c);
+	}
 	if (!http_ring_cnt(c)) {
 		c->over_cnt = 0;
 		return 0;
