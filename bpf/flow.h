@@ -201,13 +201,13 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	conn = conn_again(skb, &p, slot);
 	if (!conn || !(conn->ready & 1 << slot))
 		return FLOW_UNKNOWN;
-	if (HTTP_READ(conn->http.flags) & HTTP_C_OPAQUE)
-		return FLOW_DONE;
 	window = bpf_map_lookup_elem(&slid_windows, &slot);
 	if (!window)
 		return FLOW_DONE;
 	skb->cb[CB_KIND] = stream_kind(conn, slot);
 	s = &conn->http.stream[HTTP_READ(skb->cb[CB_KIND]) & 1];
+	if (HTTP_READ(s->state) == HTTP_OPAQUE)
+		return FLOW_DONE;
 	plan_make(&plan, s, &p);
 	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
 		return FLOW_DONE; /* seen before */

@@ -49,6 +49,7 @@ enum http_state {
 	HTTP_UNTIL_CLOSE, /* a body that ends with the connection */
 	HTTP_WAIT,        /* behind a CONNECT request, until its response */
 	HTTP_LOST,        /* unsynchronised: until a segment begins with a message */
+	HTTP_OPAQUE,      /* the connection is HTTP_C_OPAQUE: to be seen in each stream, without its lock */
 };
 
 /* http_stream.flags */
@@ -93,6 +94,7 @@ enum http_verdict {
 	HTTP_V_BAD_FRAMING, /* the message's length cannot be known */
 	HTTP_V_INTERIM,     /* a 1xx response is over; the final one follows */
 	HTTP_V_END,         /* the message is whole */
+	HTTP_V_TUNNEL,      /* it is, and what follows is not HTTP/1 */
 };
 
 struct http_range {
@@ -115,6 +117,7 @@ struct http_stream {
 	__u8 kind;      /* HTTP_REQUESTS or HTTP_RESPONSES; http_conn_init() */
 	struct http_range ranges[HTTP_RANGES]; /* arrived ahead of a gap; sorted by nothing */
 	__u8 carry[HTTP_CARRY];
+	__u64 pad;
 };
 
 /* A request that has ended. */
@@ -128,11 +131,8 @@ struct http_done {
 	__u8 pad[3];
 };
 
+/* What both directions write comes first, together; see struct slid_conn. */
 struct http_conn {
-	struct http_stream stream[2];
-	/* Outstanding requests, oldest at tail: start time (52 bits of ns), method << 52, route << 56. */
-	__u64 ring[HTTP_RING];
-	struct http_done done;
 	__u8 ring_head;
 	__u8 ring_tail;
 	__u16 over_cnt;    /* requests behind a full ring, in order behind it */
@@ -142,6 +142,11 @@ struct http_conn {
 	__u8 proto;        /* enum slid_proto */
 	__u8 flags;        /* HTTP_C_* */
 	__u8 pad[6];
+	/* Outstanding requests, oldest at tail: start time (52 bits of ns), method << 52, route << 56. */
+	__u64 ring[HTTP_RING];
+	struct http_done done;
+	__u64 pad2[2];
+	struct http_stream stream[2];
 };
 
 /* bytes[HTTP_CARRY..HTTP_CARRY + n) are the bytes to read; what is around them does not matter. */
@@ -348,6 +353,10 @@ HTTP_INLINE void http_push(struct http_conn *c, const struct http_stream *s, __u
 		c->events |= HTTP_E_PIPELINE_FULL;
 		return;
 	}
+	if (c->ring_head == c->ring_tail) { /* mostly so: then its first place is the warm one */
+		c->ring_head = 0;
+		c->ring_tail = 0;
+	}
 	c->ring[c->ring_head % HTTP_RING] = (s->first_ns & HTTP_TIME_MASK) | (__u64)method << 52;
 	c->ring_head++;
 	c->started_cnt++;
@@ -387,9 +396,12 @@ HTTP_INLINE void http_forget_requests(struct http_conn *c)
 
 /* ---- the ends of messages and streams ----------------------------------------------------- */
 
+/* Nothing more is to be read in either direction. */
 HTTP_INLINE void http_opaque(struct http_conn *c, __u8 proto)
 {
 	c->flags |= HTTP_C_OPAQUE;
+	c->stream[HTTP_REQUESTS].state = HTTP_OPAQUE;
+	c->stream[HTTP_RESPONSES].state = HTTP_OPAQUE;
 	if (!c->proto) {
 		c->proto = proto;
 		c->events |= HTTP_E_PROTO;
@@ -479,6 +491,10 @@ HTTP_INLINE void http_judge(struct http_conn *c, struct http_stream *s, __u32 ve
 		break;
 	case HTTP_V_INTERIM:
 		http_restart(s, now);
+		break;
+	case HTTP_V_TUNNEL:
+		http_message_end(c, s, now);
+		http_opaque(c, SLID_PROTO_HTTP1);
 		break;
 	case HTTP_V_END:
 		http_message_end(c, s, now);
@@ -701,8 +717,7 @@ HTTP_INLINE int http_response_head(struct http_conn *c, struct http_stream *s, _
 	if (method == SLID_METHOD_CONNECT && requests->state == HTTP_WAIT)
 		http_restart(requests, now);
 	if (status == 101 || (method == SLID_METHOD_CONNECT && status < 300)) {
-		c->flags |= HTTP_C_OPAQUE;
-		return HTTP_V_END;
+		return HTTP_V_TUNNEL;
 	}
 	if (method == SLID_METHOD_HEAD || status == 204 || status == 304)
 		return HTTP_V_END;
