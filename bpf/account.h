@@ -139,11 +139,11 @@ __attribute__((noinline)) int slid_observe(__u64 cgroup_id, __u64 fields, __u64 
 	struct slid_series_key overflow = {};
 	long err = 0;
 
-	if (!hist)
+	if (HTTP_RARE(!hist))
 		hist = entry_make(&slid_series, &key, &err);
-	if (!hist && err == -ENOMEM && spill(cgroup_id, fields, 0, (__u32)idx, 1, dur_ns))
+	if (HTTP_RARE(!hist) && err == -ENOMEM && spill(cgroup_id, fields, 0, (__u32)idx, 1, dur_ns))
 		return 0;
-	if (!hist) {
+	if (HTTP_RARE(!hist)) {
 		slid_drop(SLID_DROP_SERIES_FULL, 1);
 		hist = bpf_map_lookup_elem(&slid_series, &overflow);
 	}
@@ -166,9 +166,9 @@ __attribute__((noinline)) int slid_port_add(__u64 cgroup_id, __u32 port_role, __
 	__u64 *counters = bpf_map_lookup_elem(&slid_ports, &key);
 	long err = 0;
 
-	if (!counters)
+	if (HTTP_RARE(!counters))
 		counters = entry_make(&slid_ports, &key, &err);
-	if (counters)
+	if (HTTP_COMMON(counters))
 		count(&counters[clamp_idx(field, sizeof(struct slid_port) / 8 - 1)], cnt);
 	else if (err != -ENOMEM || !spill(cgroup_id, port_role, 1, field, cnt, 0))
 		slid_drop(SLID_DROP_PORTS_FULL, 1);
@@ -240,11 +240,11 @@ static __always_inline void found_count(const struct slid_conn *conn, const stru
 
 	if (found->started_cnt)
 		port_add(conn, PORT_FIELD(requests_started), found->started_cnt);
-	if (found->lost_cnt)
+	if (HTTP_RARE(found->lost_cnt))
 		port_add(conn, PORT_FIELD(requests_lost), found->lost_cnt);
-	if (found->events & HTTP_E_PROTO)
+	if (HTTP_RARE(found->events & HTTP_E_PROTO))
 		port_add(conn, PORT_FIELD(protos) + found->proto, 1);
-	if (found->events & ~(HTTP_E_DONE | HTTP_E_PROTO))
+	if (HTTP_RARE(found->events & ~(HTTP_E_DONE | HTTP_E_PROTO)))
 		slid_losses(found->events, found->lost_cnt);
 	if (found->events & HTTP_E_DONE) {
 		observe(conn, SLID_WHAT_REQUEST, done->status, done->method, done->error, done->route,

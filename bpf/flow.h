@@ -109,7 +109,7 @@ static __always_inline void plan_apply(struct http_conn *c, struct http_stream *
 {
 	__u32 skip;
 
-	if (HTTP_READ(window->gap)) {
+	if (HTTP_RARE(HTTP_READ(window->gap))) {
 		segment_gap(c, s, p->seq, p->len, now);
 		return;
 	}
@@ -121,7 +121,7 @@ static __always_inline void plan_apply(struct http_conn *c, struct http_stream *
 	}
 	if (HTTP_READ(window->win.n) && !(HTTP_READ(c->events) & HTTP_E_DONE))
 		s->next_seq += http_feed(c, s, &window->win, now);
-	if (HTTP_READ(s->range_cnt) && !(HTTP_READ(c->events) & HTTP_E_DONE))
+	if (HTTP_RARE(HTTP_READ(s->range_cnt) && !(HTTP_READ(c->events) & HTTP_E_DONE)))
 		segment_fill(c, s, now);
 }
 
@@ -134,7 +134,7 @@ static __always_inline int flow_has_more(const struct http_conn *c, const struct
 		return 0;
 	if (off >= 0 && off < (__s32)p->len)
 		return 1;
-	return HTTP_READ(s->range_cnt) && segment_may_fill(s);
+	return HTTP_RARE(HTTP_READ(s->range_cnt)) && segment_may_fill(s);
 }
 
 /* The same number, 1..HTTP_WIN, in a form that all verifiers see through. */
@@ -199,7 +199,7 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 
 	packet_get(skb, &p);
 	conn = conn_again(skb, &p, slot);
-	if (!conn || !(conn->ready & 1 << slot))
+	if (HTTP_RARE(!conn || !(conn->ready & 1 << slot)))
 		return FLOW_UNKNOWN;
 	window = bpf_map_lookup_elem(&slid_windows, &slot);
 	if (!window)
@@ -209,7 +209,7 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 	if (HTTP_READ(s->state) == HTTP_OPAQUE)
 		return FLOW_DONE;
 	plan_make(&plan, s, &p);
-	if (plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt))
+	if (HTTP_RARE(plan.off >= (__s32)p.len && !HTTP_READ(s->range_cnt)))
 		return FLOW_DONE; /* seen before */
 	if (plan_wants_time(&plan, s))
 		now = packet_time(skb, slot);
@@ -218,9 +218,9 @@ __attribute__((noinline)) int slid_read(struct __sk_buff *skb, __u32 dir)
 		return FLOW_DONE;
 	bpf_spin_lock(&conn->lock);
 	plan_make(&again, s, &p);
-	if (again.off != plan.off || again.skip != plan.skip || again.n != plan.n ||
+	if (HTTP_RARE(again.off != plan.off || again.skip != plan.skip || again.n != plan.n ||
 	    plan_wants_time(&again, s) != (now != 0) ||
-	    (plan.n && HTTP_READ(window->token) != token)) {
+	    (plan.n && HTTP_READ(window->token) != token))) {
 		bpf_spin_unlock(&conn->lock);
 		return FLOW_MORE; /* somebody was here in between: look again */
 	}
@@ -444,7 +444,7 @@ static __always_inline void flow_packet(struct __sk_buff *skb, int dir)
 		return; /* at ingress it may be a handshake's end */
 	if (p.len && !(p.flags & TCP_SYN))
 		found = slid_read(skb, dir);
-	if (found == FLOW_UNKNOWN) {
+	if (HTTP_RARE(found == FLOW_UNKNOWN)) {
 		if (!flow_prepare(skb, &p, dir))
 			return;
 		found = p.len ? FLOW_MORE : FLOW_DONE;

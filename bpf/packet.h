@@ -113,7 +113,7 @@ static __always_inline int packet_parse(struct __sk_buff *skb)
 	__u32 ip_len;
 	__u8 head[20];
 
-	if (packet_parse_fast(skb))
+	if (HTTP_COMMON(packet_parse_fast(skb)))
 		return 1;
 	if (skb->protocol == PACKET_V4) {
 		if (bpf_skb_load_bytes(skb, 0, head, 20) || head[9] != 6)

@@ -25,6 +25,10 @@
 #define HTTP_INLINE static inline
 #endif
 
+/* The compiler puts what is rare behind what is not: the way of a plain request then is short. */
+#define HTTP_RARE(cond)   __builtin_expect(!!(cond), 0)
+#define HTTP_COMMON(cond) __builtin_expect(!!(cond), 1)
+
 #define HTTP_CARRY 64   /* bytes kept of an unfinished line; holds any line that matters */
 #define HTTP_WIN   1024 /* payload bytes in one window */
 #define HTTP_INDEXED 2048 /* a power of two that HTTP_CARRY + HTTP_WIN fit in */
@@ -347,7 +351,7 @@ HTTP_INLINE __u32 http_ring_cnt(const struct http_conn *c)
 /* A request has begun: its method is known, it began at s->first_ns. */
 HTTP_INLINE void http_push(struct http_conn *c, const struct http_stream *s, __u32 method)
 {
-	if (c->over_cnt || http_ring_cnt(c) >= HTTP_RING) {
+	if (HTTP_RARE(c->over_cnt || http_ring_cnt(c) >= HTTP_RING)) {
 		if (c->over_cnt < 0xffff)
 			c->over_cnt++;
 		c->events |= HTTP_E_PIPELINE_FULL;
@@ -433,7 +437,7 @@ HTTP_INLINE void http_lose(struct http_conn *c, struct http_stream *s)
 HTTP_INLINE void http_message_end(struct http_conn *c, struct http_stream *s, __u64 now)
 {
 	if (http_kind(s) == HTTP_RESPONSES) {
-		if (http_ring_cnt(c))
+		if (HTTP_COMMON(http_ring_cnt(c)))
 			http_pop(c, s->status, SLID_ERROR_NONE, s->first_ns, now);
 		else if (c->over_cnt)
 			c->over_cnt--;
@@ -469,36 +473,29 @@ HTTP_INLINE void http_bad_start(struct http_conn *c, struct http_stream *s, cons
 HTTP_INLINE void http_judge(struct http_conn *c, struct http_stream *s, __u32 verdict,
 			    const __u8 *at, __u64 now)
 {
-	switch (verdict) {
-	case HTTP_V_REQUEST:
-		http_push(c, s, s->head);
-		/* fallthrough */
-	case HTTP_V_STATUS:
-		if (!c->proto) {
+	if (HTTP_COMMON(verdict == HTTP_V_MORE))
+		return;
+	if (verdict <= HTTP_V_STATUS) {
+		if (verdict == HTTP_V_REQUEST)
+			http_push(c, s, s->head);
+		if (HTTP_RARE(!c->proto)) {
 			c->proto = SLID_PROTO_HTTP1;
 			c->events |= HTTP_E_PROTO;
 		}
 		s->flags &= HTTP_F_SYN | HTTP_F_FIN;
 		s->state = HTTP_HEADER;
-		break;
-	case HTTP_V_BAD_START:
+	} else if (HTTP_RARE(verdict == HTTP_V_BAD_START)) {
 		http_bad_start(c, s, at);
-		break;
-	case HTTP_V_BAD_FRAMING:
+	} else if (HTTP_RARE(verdict == HTTP_V_BAD_FRAMING)) {
 		c->events |= http_kind(s) == HTTP_REQUESTS ? HTTP_E_BAD_REQUEST :
 							     HTTP_E_BAD_RESPONSE;
 		http_lose(c, s);
-		break;
-	case HTTP_V_INTERIM:
+	} else if (HTTP_RARE(verdict == HTTP_V_INTERIM)) {
 		http_restart(s, now);
-		break;
-	case HTTP_V_TUNNEL:
+	} else {
 		http_message_end(c, s, now);
-		http_opaque(c, SLID_PROTO_HTTP1);
-		break;
-	case HTTP_V_END:
-		http_message_end(c, s, now);
-		break;
+		if (HTTP_RARE(verdict == HTTP_V_TUNNEL))
+			http_opaque(c, SLID_PROTO_HTTP1);
 	}
 }
 
@@ -511,18 +508,18 @@ HTTP_INLINE int http_start_line(struct http_stream *s, const __u8 *at, const __u
 
 	if (!len)
 		return HTTP_V_MORE;
-	if (len < 12)
+	if (HTTP_RARE(len < 12))
 		return HTTP_V_BAD_START;
 	if (http_kind(s) == HTTP_REQUESTS) {
 		/* method SP target SP "HTTP/1." DIGIT, RFC 9112 section 3 */
 		head = is_long ? s->head : http_method_any(at);
-		if (head < 0 || end[-9] != ' ' || !http_is_version(end - 8))
+		if (HTTP_RARE(head < 0 || end[-9] != ' ' || !http_is_version(end - 8)))
 			return HTTP_V_BAD_START;
 		s->head = (__u8)head;
 		return HTTP_V_REQUEST;
 	}
 	head = is_long ? s->status : http_status(at);
-	if (head < 0)
+	if (HTTP_RARE(head < 0))
 		return HTTP_V_BAD_START;
 	s->status = (__u16)head;
 	return HTTP_V_STATUS;
@@ -575,7 +572,8 @@ HTTP_INLINE void http_length_line(struct http_stream *s, struct http_win *w, con
 	value += http_digits(http_load64(behind - 16), cnt > 8 ? (cnt - 8) & 15 : 0, &bad) * 100000000;
 	w->value = value;
 	value = HTTP_READ(w->value);
-	if (!cnt || cnt > 16 || bad || ((s->flags & HTTP_F_LENGTH) && s->left != value)) {
+	if (HTTP_RARE(!cnt || cnt > 16 || bad ||
+		      ((s->flags & HTTP_F_LENGTH) && s->left != value))) {
 		s->flags |= HTTP_F_BAD;
 		return;
 	}
@@ -689,7 +687,8 @@ HTTP_INLINE int http_request_head(struct http_stream *s)
 {
 	__u8 flags = s->flags;
 
-	if ((flags & HTTP_F_BAD) || (flags & (HTTP_F_TE | HTTP_F_CHUNKED)) == HTTP_F_TE)
+	if (HTTP_RARE((flags & HTTP_F_BAD) ||
+		      (flags & (HTTP_F_TE | HTTP_F_CHUNKED)) == HTTP_F_TE))
 		return HTTP_V_BAD_FRAMING;
 	if (flags & HTTP_F_CHUNKED)
 		s->state = HTTP_CHUNK_SIZE;
@@ -710,13 +709,13 @@ HTTP_INLINE int http_response_head(struct http_conn *c, struct http_stream *s, _
 	__u32 status = s->status;
 	__u8 flags = s->flags;
 
-	if (status < 200 && status != 101) /* interim, RFC 9110 section 15.2 */
+	if (HTTP_RARE(status < 200 && status != 101)) /* interim, RFC 9110 section 15.2 */
 		return HTTP_V_INTERIM;
 	if (http_ring_cnt(c))
 		method = c->ring[c->ring_tail % HTTP_RING] >> 52 & 0x0f;
-	if (method == SLID_METHOD_CONNECT && requests->state == HTTP_WAIT)
+	if (HTTP_RARE(method == SLID_METHOD_CONNECT && requests->state == HTTP_WAIT))
 		http_restart(requests, now);
-	if (status == 101 || (method == SLID_METHOD_CONNECT && status < 300)) {
+	if (HTTP_RARE(status == 101 || (method == SLID_METHOD_CONNECT && status < 300))) {
 		return HTTP_V_TUNNEL;
 	}
 	if (method == SLID_METHOD_HEAD || status == 204 || status == 304)
@@ -742,7 +741,7 @@ HTTP_INLINE void http_header_line(struct http_stream *s, struct http_win *w, con
 {
 	int head;
 
-	if (s->flags & HTTP_F_LONG)
+	if (HTTP_RARE(s->flags & HTTP_F_LONG))
 		head = s->flags & HTTP_F_LONG_TE ? HTTP_HEAD_TE : HTTP_HEAD_OTHER;
 	else
 		head = http_header(at);
@@ -904,7 +903,8 @@ HTTP_INLINE void http_keep_line(struct http_conn *c, struct http_stream *s,
 	__u32 from = pos - HTTP_CARRY;
 
 	s->carry_len = 0;
-	if (s->state > HTTP_TRAILER || line >= pos || line > HTTP_POS_MAX || from > HTTP_WIN)
+	if (HTTP_COMMON(s->state > HTTP_TRAILER || line >= pos || line > HTTP_POS_MAX ||
+			from > HTTP_WIN))
 		return;
 	if (pos - line > HTTP_CARRY && !(s->flags & HTTP_F_LONG))
 		http_long_line(c, s, http_at(w, line));
@@ -921,7 +921,7 @@ HTTP_INLINE int http_begin(struct http_conn *c, struct http_stream *s, struct ht
 
 	w->end = HTTP_CARRY + HTTP_READ(w->n);
 	w->pos = HTTP_READ(w->end); /* as if all were read */
-	if (s->state == HTTP_LOST) {
+	if (HTTP_RARE(s->state == HTTP_LOST)) {
 		if (!HTTP_READ(w->at_start) || HTTP_READ(w->n) < 12 ||
 		    (http_kind(s) == HTTP_REQUESTS ? http_method(first) < 0 :
 						     http_status(first) < 0))
@@ -932,15 +932,15 @@ HTTP_INLINE int http_begin(struct http_conn *c, struct http_stream *s, struct ht
 	if (s->state >= HTTP_UNTIL_CLOSE)
 		return 0;
 	w->line = HTTP_CARRY;
-	if (s->carry_len) {
+	if (HTTP_RARE(s->carry_len)) {
 		http_copy_carry(w->bytes, s->carry);
 		w->line = HTTP_CARRY - (s->carry_len & (2 * HTTP_CARRY - 1));
 	} else if (s->state == HTTP_START) {
 		s->first_ns = now;
-		if (!c->proto && !(s->flags & HTTP_F_TRYING))
+		if (HTTP_RARE(!c->proto && !(s->flags & HTTP_F_TRYING)))
 			http_classify(c, s, first, HTTP_READ(w->n));
 	}
-	if (c->flags & HTTP_C_OPAQUE)
+	if (HTTP_RARE(c->flags & HTTP_C_OPAQUE))
 		return 0;
 	w->pos = HTTP_CARRY;
 	return 1;
