@@ -206,7 +206,8 @@ static __always_inline void found_take(struct found *found, struct http_conn *c)
 	found->started_cnt = c->started_cnt;
 	found->lost_cnt = c->lost_cnt;
 	found->proto = c->proto;
-	found->done = c->done;
+	if (found->events & HTTP_E_DONE) /* else it is the other direction's, and on another CPU */
+		found->done = c->done;
 	c->events = 0;
 	c->started_cnt = 0;
 	c->lost_cnt = 0;
