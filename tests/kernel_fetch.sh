@@ -30,7 +30,7 @@ apt_private() {
 		-o APT::Sandbox::User=root "${@:2}"
 }
 apt_private apt-get update >"$work/log" 2>&1 || sed -i "/-security/d" "$work/sources.list"
-[ -n "$(ls "$work/lists" | grep Packages || true)" ] || apt_private apt-get update >>"$work/log" 2>&1
+[ -n "$(find "$work/lists" -name "*Packages*" -print -quit)" ] || apt_private apt-get update >>"$work/log" 2>&1
 package=$(apt_private apt-cache depends linux-image-cloud-amd64 |
 	sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
 [ -n "$package" ] || { echo "kernel_fetch: $suite has no cloud kernel" >&2; exit 1; }

@@ -106,7 +106,8 @@ pids+=("$load")
 wait "$load" || die "the load generator failed: $(tail -n 1 "$dir/wrk.out")"
 sleep 1.5 # nginx writes its last lines
 curl -sf "http://127.0.0.1:$api/metrics" >"$dir/metrics"
-kill "$slid" && wait "$slid" || die "slid did not stop cleanly"
+kill "$slid"
+wait "$slid" || die "slid did not stop cleanly"
 
 counted() { # by status, from /metrics
 	sed -n 's/^http_requests_total{.*code="\([0-9]*\)".*} \([0-9]*\)$/\1 \2/p' "$dir/metrics" |
