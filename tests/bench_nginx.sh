@@ -25,7 +25,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'cleanup; exit 130' INT TERM
 
-port=$((20000 + RANDOM % 20000)) api=$((40000 + RANDOM % 20000))
+port=$((10000 + RANDOM % 10000)) api=$((20000 + RANDOM % 10000)) # below the range of outgoing connections
 mkdir "$scope" "$dir/www"
 head -c 600 /dev/zero | tr '\0' x >"$dir/www/index.html"
 cat >"$dir/nginx.conf" <<EOF

@@ -35,12 +35,14 @@ trap 'cleanup; exit 130' INT TERM
 free_port() { # a port that nobody listens on
 	local port
 	for _ in $(seq 50); do
-		port=$((20000 + RANDOM % 20000))
+		port=$((10000 + RANDOM % 20000)) # below the range of outgoing connections
 		if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
 	done
 	die "no free port"
 }
-web=$(free_port) api=$(free_port)
+web=$(free_port)
+api=$(free_port)
+while [ "$api" = "$web" ]; do api=$(free_port); done
 
 mkdir -p "$scope/shop.service" "$dir/www"
 head -c 1000000 /dev/zero >"$dir/www/large"
